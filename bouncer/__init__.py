@@ -1,0 +1,1 @@
+"""An always-on IRC bouncer: each user in a database file of their own."""
