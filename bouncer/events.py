@@ -1,0 +1,108 @@
+"""Owns what the live half tells the panel and the service: state snapshots and a bounded stream of events per user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+State = Literal["disabled", "connecting", "connected", "disconnected", "failed"]
+
+MAX_PENDING_EVENTS = 1_000
+"""Events a subscriber may be behind; one that is further behind gets a single `overflow` and reads state again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """How one server row is doing right now; times in ms UTC, `next_attempt_s` in seconds from now."""
+
+    state: State = "disconnected"
+    error: str = ""
+    attempt: int = 0
+    next_attempt_s: float | None = None
+    connected_since: int | None = None
+    nickname: str = ""
+    lag_ms: int | None = None
+    clients: int = 0
+    tls: str = ""
+    identified: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """One attached client, for lists."""
+
+    id: int
+    name: str
+    server: str
+    address: str
+    tls: bool
+    attached_since: int
+    caps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`server` (state of server_id changed), `servers` (rows added or gone), `roster`, `message`, `overflow`."""
+
+    kind: Literal["server", "servers", "roster", "message", "overflow"]
+    server_id: int = 0
+    buffer: str = ""
+
+
+@dataclass(eq=False)
+class Subscription:
+    """One listener's bounded queue; use as a context manager, then `await get()`."""
+
+    hub: Hub
+    _queue: deque[Event] = field(default_factory=deque)
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> Subscription:
+        self.hub.subscriptions.add(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.hub.subscriptions.discard(self)
+
+    def put(self, event: Event) -> None:
+        """Add an event, or one `overflow` in place of all when the listener is too far behind."""
+        if len(self._queue) >= MAX_PENDING_EVENTS:
+            self._queue.clear()
+            event = Event("overflow")
+        if not self._queue or self._queue[-1] != event:
+            self._queue.append(event)
+        self._ready.set()
+
+    async def get(self, timeout_s: float) -> Event | None:
+        """The next event, or None when none came within `timeout_s` seconds."""
+        if not self._queue:
+            self._ready.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._ready.wait()
+            except TimeoutError:
+                return None
+        return self._queue.popleft()
+
+
+class Hub:
+    """One user's events: `publish` never blocks and costs nothing when nobody listens."""
+
+    __slots__ = ("subscriptions",)
+
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+
+    def publish(self, event: Event) -> None:
+        """Give `event` to every subscriber."""
+        for subscription in self.subscriptions:
+            subscription.put(event)
+
+    def subscribe(self) -> Subscription:
+        """A new subscription, to be entered with `with`."""
+        return Subscription(self)
