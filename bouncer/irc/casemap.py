@@ -1,0 +1,148 @@
+"""Owns when two names are the same on a network (CASEMAPPING), and the dictionary keyed by such names.
+
+https://modern.ircdocs.horse/#casemapping-parameter
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+V = TypeVar("V")
+
+_LETTERS = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_STRICT = _LETTERS | {ord("["): ord("{"), ord("]"): ord("}"), ord("\\"): ord("|")}
+_RFC1459 = _STRICT | {ord("^"): ord("~")}
+# Names in use at once on a busy bouncer; a miss costs four times a hit.
+_REMEMBERED = 8192
+
+
+class Casemap:
+    """One way to fold names: `name` as in CASEMAPPING, `fold(str) -> str` gives equal strings for equal names."""
+
+    __slots__ = ("fold", "name")
+
+    fold: Callable[[str], str]
+
+    def __init__(self, name: str, table: dict[int, int]) -> None:
+        self.name = name
+
+        def fold(text: str) -> str:
+            return text.translate(table)
+
+        self.fold = lru_cache(_REMEMBERED)(fold)
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether both spell the same name."""
+        return one == other or self.fold(one) == self.fold(other)
+
+    def __repr__(self) -> str:
+        return f"Casemap({self.name!r})"
+
+
+ASCII = Casemap("ascii", _LETTERS)
+RFC1459 = Casemap("rfc1459", _RFC1459)
+RFC1459_STRICT = Casemap("rfc1459-strict", _STRICT)
+
+_BY_NAME = {
+    "ascii": ASCII,
+    "rfc1459": RFC1459,
+    "rfc1459-strict": RFC1459_STRICT,
+    "strict-rfc1459": RFC1459_STRICT,  # as some servers spell it
+}
+
+
+def casemap(name: str) -> Casemap:
+    """The mapping of that name.
+
+    An unknown one counts as ASCII: the Unicode mappings in use agree with it on ASCII, and names a network holds
+    apart are never made one.
+    """
+    return _BY_NAME.get(name.lower(), ASCII)
+
+
+class FoldDict(MutableMapping[str, V]):
+    """A dictionary whose keys are names: found by any spelling, listed in the spelling they were first set with."""
+
+    __slots__ = ("_casemap", "_entries", "_fold")
+
+    def __init__(self, mapping: Casemap = RFC1459, items: Iterable[tuple[str, V]] = ()) -> None:
+        self._casemap = mapping
+        self._fold = mapping.fold
+        self._entries: dict[str, tuple[str, V]] = {}
+        for name, value in items:
+            self[name] = value
+
+    @property
+    def casemap(self) -> Casemap:
+        """The mapping in force."""
+        return self._casemap
+
+    def refold(self, mapping: Casemap) -> None:
+        """Go over to another mapping; of names that become one, the later entry stays."""
+        entries = self._entries
+        self._casemap = mapping
+        self._fold = mapping.fold
+        self._entries = {mapping.fold(name): (name, value) for name, value in entries.values()}
+
+    def spelled(self, name: str) -> str | None:
+        """The spelling under which `name` is kept, None if it is not."""
+        entry = self._entries.get(self._fold(name))
+        return None if entry is None else entry[0]
+
+    def rename(self, old: str, new: str) -> bool:
+        """Give the entry of `old` the name `new`, over whatever was there; False if there is no `old`."""
+        entry = self._entries.pop(self._fold(old), None)
+        if entry is None:
+            return False
+        self._entries[self._fold(new)] = (new, entry[1])
+        return True
+
+    def respell(self, name: str) -> None:
+        """Keep an entry that exists in this spelling from now on."""
+        folded = self._fold(name)
+        entry = self._entries.get(folded)
+        if entry is not None:
+            self._entries[folded] = (name, entry[1])
+
+    def find(self, name: str) -> V | None:
+        """The value, or None; `get` without its detour over KeyError, for the hot path."""
+        entry = self._entries.get(self._fold(name))
+        return None if entry is None else entry[1]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+
+    def __getitem__(self, name: str) -> V:
+        entry = self._entries.get(self._fold(name))
+        if entry is None:
+            raise KeyError(name)
+        return entry[1]
+
+    def __setitem__(self, name: str, value: V) -> None:
+        folded = self._fold(name)
+        entry = self._entries.get(folded)
+        self._entries[folded] = (name if entry is None else entry[0], value)
+
+    def __delitem__(self, name: str) -> None:
+        try:
+            del self._entries[self._fold(name)]
+        except KeyError:
+            raise KeyError(name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._fold(name) in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry[0] for entry in self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"FoldDict({self._casemap.name}, {dict(self.items())!r})"
