@@ -1,0 +1,367 @@
+"""Owns the write path: what IRC brings is committed a batch at a time in the tenant's worker thread, then released.
+
+Nothing here knows IRC or clients: a `Batch` carries rows, changes and the callbacks of whoever made it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from bouncer import tasks
+from bouncer.clock import now_ms
+from bouncer.errors import TenantError
+from bouncer.journal_sql import Buffers, write_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bouncer.tenant import Lease, Tenants
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS_PER_COMMIT = 5_000
+RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
+
+
+class MessageRow(NamedTuple):
+    """One message to store; see the `messages` table. `buffer` is 'channel', 'conversation' or '' (the server)."""
+
+    server_id: int
+    buffer: str
+    target: str
+    folded: str
+    sender: str
+    message_type: str
+    content: str
+    tags: str | None
+    msgid: str
+    time: int
+    own: bool
+    notify: str = ""
+
+
+class Change(NamedTuple):
+    """A statement of `journal_sql` with its parameters, carried out before the rows of its batch."""
+
+    sql: str
+    params: tuple[object, ...] | list[tuple[object, ...]]
+    """A list of tuples makes it an executemany."""
+
+
+class Trouble(NamedTuple):
+    """Storage of one tenant is failing: why, since when (ms), rows waiting and rows given up."""
+
+    reason: str
+    since: int
+    waiting: int
+    lost: int
+
+
+class Batch:
+    """What one read of one network made: rows, changes, and who is to be told.
+
+    `release(batch, stored)` is called exactly once, in the order of submission within a tenant: with True after the
+    commit, with False when the commit took too long and the lines go out live. In that case `stored(batch)` follows
+    once the rows are on disk. `ids[i]` is then the message id of `rows[i]`, 0 for one that could not be kept.
+    """
+
+    __slots__ = ("changes", "ids", "release", "released", "rows", "stored", "submitted_at")
+
+    def __init__(
+        self,
+        release: Callable[[Batch, bool], None],
+        stored: Callable[[Batch], None] | None = None,
+        rows: list[MessageRow] | None = None,
+        changes: list[Change] | None = None,
+    ) -> None:
+        self.release = release
+        self.stored = stored
+        self.rows = rows if rows is not None else []
+        self.changes = changes if changes is not None else []
+        self.ids: Sequence[int] = ()
+        self.released = False
+        self.submitted_at = 0.0
+
+
+def ignore_release(_batch: Batch, _stored: bool) -> None:
+    """The `release` of a batch nobody waits for."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the start."""
+
+    commits: int = 0
+    rows: int = 0
+    lost: int = 0
+    sent_before_stored: int = 0
+    failures: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """One tenant's batches that are not on disk yet, oldest first."""
+
+    tenant: str
+    worker: int
+    batches: deque[Batch] = field(default_factory=deque)
+    rows: int = 0
+    writing: bool = False
+    reason: str = ""
+    error: str = ""
+    since: int = 0
+    lost: int = 0
+    retry_s: float = RETRY_MIN_S
+    retry: asyncio.TimerHandle | None = None
+    live: asyncio.TimerHandle | None = None
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Journal:
+    """Group commit for all tenants: one task per worker thread, one hop for all that have something to write."""
+
+    def __init__(self, tenants: Tenants, *, live_ms: int = 500, max_rows: int = 100_000) -> None:
+        """`live_ms`: a commit that takes longer holds no conversation up. `max_rows`: rows that may wait per tenant."""
+        self._tenants = tenants
+        self._live_s = live_ms / 1000
+        self._max_rows = max_rows
+        self._queues: dict[str, _Queue] = {}
+        self._dirty: list[dict[str, _Queue]] = [{} for _ in range(tenants.workers)]
+        self._wake = [asyncio.Event() for _ in range(tenants.workers)]
+        self._buffers: dict[str, Buffers] = {}
+        self._group = tasks.Group()
+        self._closing = False
+        self.stats = Stats()
+        self.on_trouble: Callable[[str, Trouble | None], None] = lambda _tenant, _trouble: None
+
+    def start(self) -> None:
+        """Start one writer per worker thread; call inside the loop."""
+        for worker in range(self._tenants.workers):
+            self._group.spawn(self._run(worker), name=f"journal-{worker}")
+
+    async def close(self, timeout_s: float = 10.0) -> None:
+        """Write what is left, at most `timeout_s` seconds, then stop."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(self.flush(tenant) for tenant in list(self._queues)))
+        except TimeoutError:
+            log.error("%d rows could not be written before the stop", sum(q.rows for q in self._queues.values()))
+        self._closing = True
+        await self._group.cancel()
+        for queue in self._queues.values():
+            for timer in (queue.retry, queue.live):
+                if timer is not None:
+                    timer.cancel()
+
+    def trouble(self, tenant: str) -> Trouble | None:
+        """What is wrong with this tenant's storage, None when nothing is."""
+        queue = self._queues.get(tenant)
+        return Trouble(queue.reason, queue.since, queue.rows, queue.lost) if queue and queue.reason else None
+
+    def forget(self, tenant: str) -> None:
+        """Drop all that waits for a tenant and all that is known of its file: it is about to be removed or replaced."""
+        self._buffers.pop(tenant, None)
+        queue = self._queues.get(tenant)
+        if queue is not None and not queue.writing:
+            self._release_live(queue)
+            queue.batches.clear()
+            self._drained(queue)
+
+    def submit(self, tenant: str, batch: Batch) -> None:
+        """Take a batch; returns at once. Over the bound its rows are released live, counted as lost and reported."""
+        queue = self._queues.get(tenant)
+        if queue is None:
+            if not batch.rows and not batch.changes:
+                self._release(batch, stored=True)
+                return
+            queue = self._queues[tenant] = _Queue(tenant, self._tenants.worker_index(tenant))
+        loop = asyncio.get_running_loop()
+        batch.submitted_at = loop.time()
+        if queue.rows + len(batch.rows) > self._max_rows:
+            self._lose(queue, batch)
+        queue.batches.append(batch)
+        queue.rows += len(batch.rows)
+        if queue.reason:
+            self._release_live(queue)
+            return
+        if queue.live is None:
+            queue.live = loop.call_later(self._live_s, self._overdue, queue)
+        self._mark(queue)
+
+    async def flush(self, tenant: str) -> None:
+        """Wait until everything submitted so far for `tenant` is on disk. The caller sets the deadline."""
+        queue = self._queues.get(tenant)
+        if queue is not None:
+            waiter = asyncio.get_running_loop().create_future()
+            queue.waiters.append(waiter)
+            await waiter
+
+    # -- the writers -----------------------------------------------------------------------------------------------
+
+    def _mark(self, queue: _Queue) -> None:
+        if queue.batches and not queue.writing and queue.retry is None:
+            self._dirty[queue.worker][queue.tenant] = queue
+            self._wake[queue.worker].set()
+
+    async def _run(self, worker: int) -> None:
+        dirty, wake = self._dirty[worker], self._wake[worker]
+        while True:
+            await wake.wait()
+            wake.clear()
+            jobs = [job for queue in list(dirty.values()) if (job := self._job(queue)) is not None]
+            dirty.clear()
+            if jobs:
+                await self._hop(worker, jobs)
+
+    def _job(self, queue: _Queue) -> tuple[_Queue, Lease, list[Batch]] | None:
+        try:
+            lease = self._tenants.try_lease(queue.tenant)
+        except TenantError as error:
+            self._failed(queue, error)
+            return None
+        if lease is None:
+            self._tenants.when_free(queue.tenant, lambda: self._mark(queue))
+            return None
+        batches: list[Batch] = []
+        rows = 0
+        for batch in queue.batches:
+            if batches and rows + len(batch.rows) > MAX_ROWS_PER_COMMIT:
+                break
+            batches.append(batch)
+            rows += len(batch.rows)
+        queue.writing = True
+        return queue, lease, batches
+
+    async def _hop(self, worker: int, jobs: list[tuple[_Queue, Lease, list[Batch]]]) -> None:
+        """One trip to the worker thread for all of `jobs`; a failure of one tenant is that tenant's alone."""
+        work = [(lease, batches, self._buffers.setdefault(queue.tenant, {})) for queue, lease, batches in jobs]
+        results: list[int | Exception]
+        try:
+            results = await self._tenants.call(worker, lambda: [_write(*job) for job in work])
+        except TenantError as error:
+            results = [error] * len(jobs)
+        finally:
+            for queue, lease, _ in jobs:
+                queue.writing = False
+                lease.release()
+        for (queue, _, batches), result in zip(jobs, results, strict=True):
+            if isinstance(result, Exception):
+                self._failed(queue, result)
+            else:
+                self._written(queue, batches, result)
+
+    def _written(self, queue: _Queue, batches: list[Batch], lost: int) -> None:
+        self.stats.commits += 1
+        for batch in batches:
+            queue.batches.popleft()
+            queue.rows -= len(batch.rows)
+            self.stats.rows += len(batch.rows)
+            if not batch.released:
+                self._release(batch, stored=True)
+            elif batch.stored is not None:
+                self._call(batch.stored, batch)
+        if lost:
+            self.stats.lost += lost
+            queue.lost += lost
+        if queue.reason or lost:
+            self._recovered(queue)
+        if queue.batches:
+            self._mark(queue)
+        else:
+            self._drained(queue)
+
+    def _drained(self, queue: _Queue) -> None:
+        for timer in (queue.live, queue.retry):
+            if timer is not None:
+                timer.cancel()
+        self._queues.pop(queue.tenant, None)
+        for waiter in queue.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _recovered(self, queue: _Queue) -> None:
+        if queue.lost:
+            log.error("tenant %s: %d messages could not be kept", queue.tenant, queue.lost)
+            self.on_trouble(queue.tenant, Trouble(queue.reason, queue.since, queue.rows, queue.lost))
+        queue.reason, queue.error, queue.lost, queue.retry_s = "", "", 0, RETRY_MIN_S
+        self.on_trouble(queue.tenant, None)
+
+    # -- when storage fails ----------------------------------------------------------------------------------------
+
+    def _failed(self, queue: _Queue, error: Exception) -> None:
+        """Keep the batches and try again; a short lock is left to the live timer, anything else is trouble at once."""
+        self.stats.failures += 1
+        queue.error = str(error) or type(error).__name__
+        queue.retry = asyncio.get_running_loop().call_later(queue.retry_s, self._again, queue)
+        queue.retry_s = min(queue.retry_s * 2, RETRY_MAX_S)
+        if queue.reason or "locked" not in queue.error:
+            self._in_trouble(queue, queue.error)
+
+    def _in_trouble(self, queue: _Queue, reason: str) -> None:
+        """Lines go out before they are stored from here on, until a commit succeeds; the user is told."""
+        if not queue.reason:
+            queue.since = now_ms()
+            log.warning("tenant %s: storing fails (%s), %d rows wait", queue.tenant, reason, queue.rows)
+        changed, queue.reason = queue.reason != reason, reason
+        self._release_live(queue)
+        if changed:
+            self.on_trouble(queue.tenant, Trouble(queue.reason, queue.since, queue.rows, queue.lost))
+
+    def _again(self, queue: _Queue) -> None:
+        queue.retry = None
+        self._mark(queue)
+
+    def _overdue(self, queue: _Queue) -> None:
+        """The oldest unreleased batch has waited for `live_ms`: lines go out before they are stored."""
+        queue.live = None
+        loop = asyncio.get_running_loop()
+        waiting = next((batch for batch in queue.batches if not batch.released), None)
+        if waiting is None:
+            return
+        due = waiting.submitted_at + self._live_s - loop.time()
+        if due > 0.001:
+            queue.live = loop.call_later(due, self._overdue, queue)
+            return
+        self._in_trouble(queue, queue.error or f"a commit takes longer than {self._live_s * 1000:.0f} ms")
+
+    def _release_live(self, queue: _Queue) -> None:
+        for batch in list(queue.batches):
+            if not batch.released:
+                self.stats.sent_before_stored += len(batch.rows)
+                self._release(batch, stored=False)
+
+    def _lose(self, queue: _Queue, batch: Batch) -> None:
+        """Past the bound: the lines still go out, the rows are given up, counted and reported."""
+        queue.lost += len(batch.rows)
+        self.stats.lost += len(batch.rows)
+        batch.ids = [0] * len(batch.rows)
+        self._release_live(queue)
+        self._release(batch, stored=False)
+        batch.rows, batch.changes = [], []
+        self._in_trouble(queue, queue.error or f"more than {self._max_rows} rows wait to be written")
+
+    def _release(self, batch: Batch, *, stored: bool) -> None:
+        batch.released = True
+        try:
+            batch.release(batch, stored)
+        except Exception:  # one network's fault must not stop every tenant's writer
+            log.exception("releasing a batch failed")
+
+    @staticmethod
+    def _call(callback: Callable[[Batch], None], batch: Batch) -> None:
+        try:
+            callback(batch)
+        except Exception:  # as in `_release`
+            log.exception("a stored batch could not be reported")
+
+
+def _write(lease: Lease, batches: list[Batch], buffers: Buffers) -> int | Exception:
+    """Worker thread: one transaction for one tenant. Returns rows that could not be kept, or why nothing was."""
+    try:
+        return write_batches(lease.connection_sync(), batches, buffers)
+    except Exception as error:  # noqa: BLE001 - handed back to the loop, which keeps the batches and tries again
+        return error

@@ -1,0 +1,188 @@
+"""Owns the statements of the write path and their one transaction; runs on a tenant's worker thread only."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bouncer.journal import Batch, MessageRow
+
+log = logging.getLogger(__name__)
+
+Buffers = dict[tuple[int, str, str], int]
+"""(server id, 'channel' | 'conversation', folded name) -> row id; used on the tenant's own worker thread only."""
+
+MAX_BUFFERS_REMEMBERED = 10_000
+
+# Changes that `bouncer.network` hands over with a batch. A channel is named by (server_id, folded name).
+_CHANNEL = "(SELECT id FROM channels WHERE server_id = ? AND folded = ?)"
+CHANNEL_JOINED = (
+    "INSERT INTO channels (server_id, name, folded, auto_join, joined, detached) VALUES (?, ?, ?, 1, 1, 0) "
+    "ON CONFLICT (server_id, folded) DO UPDATE SET joined = 1, auto_join = 1, name = excluded.name, join_error = NULL"
+)
+CHANNEL_KEY = "UPDATE channels SET key = ? WHERE server_id = ? AND folded = ?"
+CHANNEL_LEFT = "UPDATE channels SET joined = 0 WHERE server_id = ? AND folded = ?"
+CHANNEL_PARTED = "UPDATE channels SET joined = 0, auto_join = 0 WHERE server_id = ? AND folded = ?"
+CHANNEL_ERROR = "UPDATE channels SET joined = 0, join_error = ? WHERE server_id = ? AND folded = ?"
+CHANNEL_RENAMED = "UPDATE OR IGNORE channels SET name = ?, folded = ? WHERE server_id = ? AND folded = ?"
+CHANNEL_TOPIC = "UPDATE channels SET topic = ? WHERE server_id = ? AND folded = ?"
+CHANNEL_TOPIC_BY = "UPDATE channels SET topic_by = ?, topic_at = ? WHERE server_id = ? AND folded = ?"
+ROSTER_CLEAR = f"DELETE FROM channel_users WHERE channel_id = {_CHANNEL}"  # noqa: S608 - constants only
+ROSTER_PUT = (
+    "INSERT OR REPLACE INTO channel_users (channel_id, folded, nickname, modes) "
+    "SELECT id, ?, ?, ? FROM channels WHERE server_id = ? AND folded = ?"
+)
+ROSTER_REMOVE = f"DELETE FROM channel_users WHERE channel_id = {_CHANNEL} AND folded = ?"  # noqa: S608 - constants
+ALL_LEFT = "UPDATE channels SET joined = 0 WHERE server_id = ? AND joined = 1"
+ALL_ROSTERS_CLEAR = "DELETE FROM channel_users WHERE channel_id IN (SELECT id FROM channels WHERE server_id = ?)"
+SERVER_KNOWN = "UPDATE servers SET known_nick = ?, known_isupport = ? WHERE id = ?"
+SERVER_EVENT = "INSERT INTO server_events (server_id, time, kind, detail) SELECT id, ?, ?, ? FROM servers WHERE id = ?"
+SERVER_EVENTS_TRIM = (
+    "DELETE FROM server_events WHERE server_id = ? AND id <= "
+    "(SELECT id FROM server_events WHERE server_id = ? ORDER BY id DESC LIMIT 1 OFFSET 1000)"
+)
+RECEIPT = (
+    "INSERT INTO delivery_receipts (server_id, client, message_id, updated_at) SELECT id, ?, ?, ? FROM servers "
+    "WHERE id = ? ON CONFLICT (server_id, client) DO UPDATE SET "
+    "message_id = max(message_id, excluded.message_id), updated_at = excluded.updated_at"
+)
+
+_INSERT_MESSAGE = (
+    "INSERT INTO messages (id, server_id, channel_id, conversation_id, target, sender, message_type, content, tags, "
+    "msgid, time, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_NOTIFICATION = "INSERT INTO notifications (message_id, reason, created_at) VALUES (?, ?, ?)"
+_LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
+_FIND = {
+    "channel": "SELECT id FROM channels WHERE server_id = ? AND folded = ?",
+    "conversation": "SELECT id FROM conversations WHERE server_id = ? AND folded = ?",
+}
+_MAKE = {
+    "channel": "INSERT INTO channels (server_id, folded, name, auto_join, joined, detached) VALUES (?, ?, ?, 0, 0, 0)",
+    "conversation": "INSERT INTO conversations (server_id, folded, nick) VALUES (?, ?, ?)",
+}
+
+
+def write_batches(connection: sqlite3.Connection, batches: Sequence[Batch], buffers: Buffers) -> int:
+    """Store the batches in one transaction and set their `ids`; returns how many rows could not be kept.
+
+    Raises sqlite3.OperationalError or DatabaseError when storage fails: then nothing was stored and all may be tried
+    again. A row that can never be stored (its server is gone, a value is impossible) costs itself only.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        try:
+            connection.execute("SAVEPOINT whole")
+            _write_fast(connection, batches, buffers)
+            lost = 0
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError) as error:
+            log.warning("a batch did not go in as a whole, storing row by row: %s", error)
+            connection.execute("ROLLBACK TO whole")
+            buffers.clear()
+            lost = _write_careful(connection, batches, buffers)
+        connection.execute("COMMIT")
+    except BaseException:
+        buffers.clear()
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return lost
+
+
+def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffers: Buffers) -> None:
+    first = _next_id(connection)
+    messages: list[tuple[object, ...]] = []
+    notifications: list[tuple[object, ...]] = []
+    for batch in batches:
+        _apply_changes(connection, batch, buffers)
+        start = first + len(messages)
+        for number, row in enumerate(batch.rows, start):
+            messages.append(_values(connection, buffers, number, row))
+            if row.notify:
+                notifications.append((number, row.notify, row.time))
+        batch.ids = range(start, first + len(messages))
+    if messages:
+        connection.executemany(_INSERT_MESSAGE, messages)
+    if notifications:
+        connection.executemany(_INSERT_NOTIFICATION, notifications)
+
+
+def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buffers: Buffers) -> int:
+    lost = 0
+    for batch in batches:
+        try:
+            connection.execute("SAVEPOINT changes")
+            _apply_changes(connection, batch, buffers)
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError):
+            connection.execute("ROLLBACK TO changes")
+            log.exception("changes of a batch could not be applied")
+        ids: list[int] = []
+        for row in batch.rows:
+            number = _next_id(connection)
+            try:
+                connection.execute("SAVEPOINT one")
+                connection.execute(_INSERT_MESSAGE, _values(connection, buffers, number, row))
+                if row.notify:
+                    connection.execute(_INSERT_NOTIFICATION, (number, row.notify, row.time))
+            except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError) as error:
+                connection.execute("ROLLBACK TO one")
+                buffers.clear()
+                number = 0
+                if _server_exists(connection, row.server_id):
+                    lost += 1
+                    log.error("a %s of server %d could not be kept: %s", row.message_type, row.server_id, error)
+            ids.append(number)
+        batch.ids = ids
+    return lost
+
+
+def _server_exists(connection: sqlite3.Connection, server_id: int) -> bool:
+    return connection.execute("SELECT 1 FROM servers WHERE id = ?", (server_id,)).fetchone() is not None
+
+
+def _next_id(connection: sqlite3.Connection) -> int:
+    row = connection.execute(_LAST_ID).fetchone()
+    return int(row[0]) + 1 if row else 1
+
+
+def _apply_changes(connection: sqlite3.Connection, batch: Batch, buffers: Buffers) -> None:
+    for sql, params in batch.changes:
+        if isinstance(params, list):
+            connection.executemany(sql, params)
+        else:
+            connection.execute(sql, params)
+        if sql is CHANNEL_RENAMED:
+            buffers.clear()
+
+
+def _values(connection: sqlite3.Connection, buffers: Buffers, number: int, row: MessageRow) -> tuple[object, ...]:
+    channel = conversation = None
+    if row.buffer:
+        key = (row.server_id, row.buffer, row.folded)
+        found = buffers.get(key)
+        if found is None:
+            found = buffers[key] = _buffer(connection, row)
+            if len(buffers) > MAX_BUFFERS_REMEMBERED:
+                buffers.clear()
+        if row.buffer == "channel":
+            channel = found
+        else:
+            conversation = found
+    return (
+        number, row.server_id, channel, conversation, row.target, row.sender, row.message_type, row.content, row.tags,
+        row.msgid, row.time, row.own,
+    )  # fmt: skip
+
+
+def _buffer(connection: sqlite3.Connection, row: MessageRow) -> int:
+    """The id of a message's channel or conversation, made if it is not there."""
+    name = row.target.lstrip("~&@%+") if row.buffer == "channel" else row.target
+    found = connection.execute(_FIND[row.buffer], (row.server_id, row.folded)).fetchone()
+    if found is None:
+        made = connection.execute(_MAKE[row.buffer], (row.server_id, row.folded, name)).lastrowid
+        return int(made or 0)
+    return int(found[0])
