@@ -1,0 +1,300 @@
+"""Owns the read path: pages by time and msgid, targets, search, receipts; never writes, never waits for a writer.
+
+Call inside `tenant.switch`. The order within a tenant is total: time (ms UTC), then id.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from bouncer import tenant
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+MAX_PAGE = 1_000
+"""Messages in one page, whoever asks."""
+
+MAX_ID = 2**63 - 1
+
+CONVERSATION_TYPES = ("privmsg", "action", "notice")
+"""What a client without `draft/event-playback` is given."""
+
+
+class Buffer(NamedTuple):
+    """A channel, one nick's conversation, or (neither id) the server's own lines."""
+
+    server_id: int
+    channel_id: int | None = None
+    conversation_id: int | None = None
+
+
+class NamedBuffer(NamedTuple):
+    """A buffer and the name its messages carry as target."""
+
+    buffer: Buffer
+    name: str
+    folded: str
+
+
+class Position(NamedTuple):
+    """A place between messages in the total order; exclusive as a bound."""
+
+    time: int
+    id: int = 0
+
+    @classmethod
+    def before_time(cls, time_ms: int) -> Position:
+        """The place before everything of that millisecond."""
+        return cls(time_ms, 0)
+
+    @classmethod
+    def after_time(cls, time_ms: int) -> Position:
+        """The place after everything of that millisecond."""
+        return cls(time_ms, MAX_ID)
+
+
+class StoredMessage(NamedTuple):
+    """One row of `messages`."""
+
+    id: int
+    server_id: int
+    channel_id: int | None
+    conversation_id: int | None
+    target: str
+    sender: str
+    message_type: str
+    content: str
+    tags: str | None
+    msgid: str
+    time: int
+    own: bool
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in the total order."""
+        return Position(self.time, self.id)
+
+
+class Target(NamedTuple):
+    """A buffer with its newest message's time (ms), for CHATHISTORY TARGETS."""
+
+    name: str
+    time: int
+
+
+_COLUMNS = ", ".join(f"m.{name}" for name in StoredMessage._fields)
+_TYPES = "({})".format(", ".join(f"'{name}'" for name in CONVERSATION_TYPES))
+
+
+def _where(buffer: Buffer) -> tuple[str, list[int]]:
+    """The condition for one buffer; each is served by an index of its own."""
+    if buffer.channel_id is not None:
+        return "m.channel_id = ?", [buffer.channel_id]
+    if buffer.conversation_id is not None:
+        return "m.conversation_id = ?", [buffer.conversation_id]
+    return "m.server_id = ? AND m.channel_id IS NULL AND m.conversation_id IS NULL", [buffer.server_id]
+
+
+def _rows(connection: sqlite3.Connection, sql: str, params: Sequence[object]) -> list[StoredMessage]:
+    return [StoredMessage._make(row) for row in connection.execute(sql, params)]
+
+
+async def page(
+    buffer: Buffer,
+    limit: int,
+    *,
+    after: Position | None = None,
+    before: Position | None = None,
+    newest: bool = True,
+    events: bool = True,
+) -> list[StoredMessage]:
+    """At most `limit` messages between two exclusive places, oldest first.
+
+    `newest` takes those next to `before`, otherwise those next to `after`. Without `events` only privmsg, action and
+    notice count, and the page is filled to the limit with them.
+    """
+    condition, params = _where(buffer)
+    values: list[object] = list(params)
+    if after is not None:
+        condition += " AND (m.time, m.id) > (?, ?)"
+        values += after
+    if before is not None:
+        condition += " AND (m.time, m.id) < (?, ?)"
+        values += before
+    if not events:
+        condition += f" AND m.message_type IN {_TYPES}"
+    order = "DESC" if newest else "ASC"
+    sql = (
+        f"SELECT {_COLUMNS} FROM messages m WHERE {condition} "  # noqa: S608 - constants and placeholders only
+        f"ORDER BY m.time {order}, m.id {order} LIMIT ?"
+    )
+    values.append(max(0, min(limit, MAX_PAGE)))
+    found = await tenant.read(lambda connection: _rows(connection, sql, values))
+    return found[::-1] if newest else found
+
+
+async def latest(buffer: Buffer, limit: int, *, events: bool = True) -> list[StoredMessage]:
+    """The newest `limit` messages, oldest first."""
+    return await page(buffer, limit, events=events)
+
+
+async def before(buffer: Buffer, place: Position, limit: int, *, events: bool = True) -> list[StoredMessage]:
+    """The `limit` messages just before a place, oldest first."""
+    return await page(buffer, limit, before=place, events=events)
+
+
+async def after(buffer: Buffer, place: Position, limit: int, *, events: bool = True) -> list[StoredMessage]:
+    """The `limit` messages just after a place, oldest first."""
+    return await page(buffer, limit, after=place, newest=False, events=events)
+
+
+async def around(buffer: Buffer, place: Position, limit: int, *, events: bool = True) -> list[StoredMessage]:
+    """About `limit` messages around a place, the one at the place among them, oldest first."""
+    older = await page(buffer, limit // 2, before=place, events=events)
+    rest = limit - len(older)
+    at_or_after = Position(place.time, place.id - 1) if place.id else place
+    return older + await page(buffer, rest, after=at_or_after, newest=False, events=events)
+
+
+async def position_of(buffer: Buffer, msgid: str) -> Position | None:
+    """Where the message with that msgid stands in the buffer, None when it is not there."""
+    condition, params = _where(buffer)
+    sql = f"SELECT m.time, m.id FROM messages m WHERE m.msgid = ? AND +{condition} ORDER BY m.id LIMIT 1"  # noqa: S608
+
+    def find(connection: sqlite3.Connection) -> Position | None:
+        row = connection.execute(sql, [msgid, *params]).fetchone()
+        return Position._make(row) if row else None
+
+    return await tenant.read(find)
+
+
+async def find_buffer(server_id: int, folded: str) -> NamedBuffer | None:
+    """The channel or conversation of that folded name, None when there is none."""
+
+    def find(connection: sqlite3.Connection) -> NamedBuffer | None:
+        row = connection.execute(
+            "SELECT id, name FROM channels WHERE server_id = ? AND folded = ?", (server_id, folded)
+        ).fetchone()
+        if row:
+            return NamedBuffer(Buffer(server_id, channel_id=row[0]), row[1], folded)
+        row = connection.execute(
+            "SELECT id, nick FROM conversations WHERE server_id = ? AND folded = ?", (server_id, folded)
+        ).fetchone()
+        return NamedBuffer(Buffer(server_id, conversation_id=row[0]), row[1], folded) if row else None
+
+    return await tenant.read(find)
+
+
+async def buffers(server_id: int) -> list[NamedBuffer]:
+    """All channels and conversations of a server, channels first, by name."""
+
+    def find(connection: sqlite3.Connection) -> list[NamedBuffer]:
+        channels = connection.execute(
+            "SELECT id, name, folded FROM channels WHERE server_id = ? ORDER BY folded", (server_id,)
+        )
+        found = [NamedBuffer(Buffer(server_id, channel_id=i), name, folded) for i, name, folded in channels]
+        nicks = connection.execute(
+            "SELECT id, nick, folded FROM conversations WHERE server_id = ? ORDER BY folded", (server_id,)
+        )
+        return found + [NamedBuffer(Buffer(server_id, conversation_id=i), nick, folded) for i, nick, folded in nicks]
+
+    return await tenant.read(find)
+
+
+async def targets(server_id: int, after_ms: int, before_ms: int, limit: int) -> list[Target]:
+    """Buffers whose newest message lies strictly between two times (ms), oldest first, at most `limit`."""
+    newest = (
+        "SELECT max(m.time) FROM messages m WHERE m.{0}_id = b.id AND m.message_type IN " + _TYPES  # noqa: S608
+    )
+    sql = (
+        "SELECT name, time FROM ("  # noqa: S608 - constants and placeholders only
+        f"SELECT b.name AS name, ({newest.format('channel')}) AS time FROM channels b WHERE b.server_id = ? UNION ALL "
+        f"SELECT b.nick, ({newest.format('conversation')}) FROM conversations b WHERE b.server_id = ?) "
+        "WHERE time > ? AND time < ? ORDER BY time LIMIT ?"
+    )
+    params = (server_id, server_id, after_ms, before_ms, max(0, min(limit, MAX_PAGE)))
+    return await tenant.read(lambda connection: [Target._make(row) for row in connection.execute(sql, params)])
+
+
+async def since(server_id: int, message_id: int, limit: int, *, events: bool = False) -> list[StoredMessage]:
+    """What a server brought after the message with that id, in order of arrival, at most `limit`."""
+    types = "" if events else f" AND m.message_type IN {_TYPES}"
+    sql = (
+        f"SELECT {_COLUMNS} FROM messages m WHERE m.id > ? AND m.server_id = ?{types} "  # noqa: S608 - constants only
+        "ORDER BY m.id LIMIT ?"
+    )
+    params = (message_id, server_id, max(0, min(limit, MAX_PAGE)))
+    return await tenant.read(lambda connection: _rows(connection, sql, params))
+
+
+async def newest_id(server_id: int) -> int:
+    """The id of the newest message of the tenant that could be this server's; 0 when there are none."""
+
+    def find(connection: sqlite3.Connection) -> int:
+        row = connection.execute("SELECT max(id) FROM messages WHERE server_id = ?", (server_id,)).fetchone()
+        return int(row[0] or 0)
+
+    return await tenant.read(find)
+
+
+async def receipts(server_id: int) -> dict[str, int]:
+    """Client name -> id of the last message it has acknowledged."""
+    sql = "SELECT client, message_id FROM delivery_receipts WHERE server_id = ?"
+    return await tenant.read(lambda connection: dict(connection.execute(sql, (server_id,)).fetchall()))
+
+
+def search_query(text: str) -> str:
+    """What a person typed as an FTS5 query: words are prefixes, "…" is a phrase; every operator is taken as text."""
+    parts = []
+    for phrase, word in re.findall(r'"([^"]*)"|(\S+)', text):
+        quoted = '"{}"'.format((phrase or word).replace('"', '""'))
+        if (phrase or word).strip('" '):
+            parts.append(quoted if phrase else quoted + "*")
+    return " ".join(parts)
+
+
+async def search(
+    text: str,
+    *,
+    limit: int = 50,
+    server_id: int | None = None,
+    buffer: Buffer | None = None,
+    sender: str = "",
+    after_ms: int | None = None,
+    before_ms: int | None = None,
+) -> list[StoredMessage]:
+    """Messages that hold all words of `text`, newest first, at most `limit`.
+
+    `sender` is a nick; times (ms) are exclusive. Newest means last to arrive: the index is walked backwards and the
+    walk ends at the limit, which no sorting by time or rank could do among half a million hits.
+    """
+    query = search_query(text)
+    if not query:
+        return []
+    condition = "f.messages_fts MATCH ?"
+    values: list[object] = [query]
+    if buffer is not None:
+        where, params = _where(buffer)
+        condition += f" AND {where}"
+        values += params
+    elif server_id is not None:
+        condition += " AND m.server_id = ?"
+        values.append(server_id)
+    if sender:
+        condition += " AND m.sender LIKE ? ESCAPE '\\'"
+        values.append(re.sub(r"([\\%_])", r"\\\1", sender) + "!%")
+    if after_ms is not None:
+        condition += " AND m.time > ?"
+        values.append(after_ms)
+    if before_ms is not None:
+        condition += " AND m.time < ?"
+        values.append(before_ms)
+    sql = (
+        f"SELECT {_COLUMNS} FROM messages_fts f CROSS JOIN messages m ON m.id = f.rowid "  # noqa: S608 - constants only
+        f"WHERE {condition} ORDER BY f.rowid DESC LIMIT ?"
+    )
+    values.append(max(0, min(limit, MAX_PAGE)))
+    return await tenant.read(lambda connection: _rows(connection, sql, values))
