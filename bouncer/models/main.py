@@ -1,0 +1,54 @@
+"""Owns the tables of the installation; nothing that IRC brings and nothing that belongs to one person alone.
+
+Times are integers, ms UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from bouncer.clock import now_ms
+from bouncer.models.types import NAMING, flag, words
+
+
+class MainBase(DeclarativeBase):
+    """The base of every table in the main database."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class User(MainBase):
+    """A person (or an account of theirs); `id` names the tenant file and is never used again."""
+
+    __tablename__ = "users"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254), unique=True)
+    password_hash: Mapped[str] = mapped_column(Text())
+    password_temporary: Mapped[bool] = flag(default=False)
+    admin: Mapped[bool] = flag(default=False)
+    enabled: Mapped[bool] = flag(default=True)
+    max_servers: Mapped[int | None]
+    max_disk_mb: Mapped[int | None]
+    created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    last_seen_at: Mapped[int | None] = mapped_column(BigInteger())
+
+
+class Session(MainBase):
+    """A signed-in browser; the token itself is only in its cookie, here is the SHA-256 of it in hex."""
+
+    __tablename__ = "sessions"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    data: Mapped[str] = words("{}")
+    created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    last_used_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    expires_at: Mapped[int] = mapped_column(BigInteger(), index=True)
+    address: Mapped[str] = words()
+    agent: Mapped[str] = words()

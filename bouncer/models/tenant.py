@@ -1,0 +1,197 @@
+"""Owns the tables of one person's file; rows of the main database are never referred to from here.
+
+Times are integers, ms UTC. Names that IRC compares have a `folded` twin (by the network's CASEMAPPING) for look-ups.
+There are no relationships: nothing loads lazily, a join is written where it is meant.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from bouncer.clock import now_ms
+from bouncer.models.types import NAMING, Encrypted, flag, words
+
+AUTH_METHODS = ("none", "nickserv", "sasl-plain", "sasl-scram", "sasl-external")
+MESSAGE_TYPES = (
+    "privmsg", "action", "notice", "tagmsg", "join", "part", "quit",
+    "kick", "nick", "topic", "mode", "invite", "server",
+)  # fmt: skip
+SEARCHABLE_TYPES = ("privmsg", "action", "notice", "topic")  # what the view `searchable_messages` shows
+NOTIFICATION_REASONS = ("highlight", "dm", "invite")
+
+
+class TenantBase(DeclarativeBase):
+    """The base of every table in a tenant's file.
+
+    A row belongs to the tenant whose session it was in, or in whose block it was made. Two rows are equal when they
+    are the same object (a session holds one per identity), so rows of two tenants never are, whatever their ids.
+    """
+
+    metadata = MetaData(naming_convention=NAMING)
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The tenant this row belongs to; None for one made outside any tenant and never added."""
+        return self.__dict__.get("_tenant")
+
+
+class Server(TenantBase):
+    """An IRC network this user is configured on, and what was last known of it."""
+
+    __tablename__ = "servers"
+    __table_args__ = (
+        CheckConstraint(f"auth_method IN ({', '.join(map(repr, AUTH_METHODS))})", name="auth_method"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(32, collation="NOCASE"), unique=True)
+    address: Mapped[str]
+    port: Mapped[int]
+    tls: Mapped[bool] = flag(default=True)
+    tls_verify: Mapped[bool] = flag(default=True)
+    tls_fingerprint: Mapped[str | None]
+    nickname: Mapped[str]
+    alternatives: Mapped[str] = words()  # separated by blanks
+    username: Mapped[str] = words()
+    realname: Mapped[str] = words()
+    password: Mapped[str | None] = mapped_column(Encrypted())
+    auth_method: Mapped[str] = words("none")
+    auth_account: Mapped[str | None]
+    auth_password: Mapped[str | None] = mapped_column(Encrypted())
+    client_certificate: Mapped[str | None] = mapped_column(Encrypted())  # PEM, key and certificate
+    auth_required: Mapped[bool] = flag(default=False)
+    connect_commands: Mapped[str] = words()
+    flood_burst: Mapped[int | None]
+    flood_interval_ms: Mapped[int | None]
+    keep_nick: Mapped[bool] = flag(default=True)
+    quit_message: Mapped[str] = words()
+    enabled: Mapped[bool] = flag(default=True)
+    trusted: Mapped[bool] = flag(default=False)  # added by an admin: may be at a private address
+    known_nick: Mapped[str] = words()
+    known_isupport: Mapped[str] = words("{}")  # JSON object
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
+
+
+class Channel(TenantBase):
+    """A channel the user is in, wants to be in, or has history of."""
+
+    __tablename__ = "channels"
+    __table_args__ = (UniqueConstraint("server_id", "folded"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    folded: Mapped[str]
+    key: Mapped[str | None] = mapped_column(Encrypted())
+    auto_join: Mapped[bool] = flag(default=False)
+    joined: Mapped[bool] = flag(default=False)
+    detached: Mapped[bool] = flag(default=False)
+    topic: Mapped[str | None] = mapped_column(Text())
+    topic_by: Mapped[str | None]
+    topic_at: Mapped[int | None]
+    join_error: Mapped[str | None]
+
+
+class Conversation(TenantBase):
+    """The direct messages with one nick."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (UniqueConstraint("server_id", "folded"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    nick: Mapped[str]
+    folded: Mapped[str]
+
+
+class ChannelUser(TenantBase):
+    """One nick on a channel as last known; `modes` are letters, the highest first (`ov`)."""
+
+    __tablename__ = "channel_users"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    channel_id: Mapped[int] = mapped_column(ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True)
+    folded: Mapped[str] = mapped_column(primary_key=True)
+    nickname: Mapped[str]
+    modes: Mapped[str] = words()
+
+
+class Message(TenantBase):
+    """One line of history. A channel's has `channel_id`, a direct one `conversation_id`, the server's own neither."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("ix_messages_channel", "channel_id", "time", "id", sqlite_where=text("channel_id IS NOT NULL")),
+        Index(
+            "ix_messages_conversation",
+            "conversation_id",
+            "time",
+            "id",
+            sqlite_where=text("conversation_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_server",
+            "server_id",
+            "time",
+            "id",
+            sqlite_where=text("channel_id IS NULL AND conversation_id IS NULL"),
+        ),
+        Index("ix_messages_msgid", "msgid"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    channel_id: Mapped[int | None] = mapped_column(ForeignKey("channels.id", ondelete="CASCADE"))
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    target: Mapped[str] = words()  # the channel or the other nick as spelled; '' for the server itself
+    sender: Mapped[str] = words()  # nick!user@host as seen
+    message_type: Mapped[str]
+    content: Mapped[str] = words()
+    tags: Mapped[str | None] = mapped_column(Text())  # JSON object
+    msgid: Mapped[str]
+    time: Mapped[int]
+    own: Mapped[bool] = flag(default=False)
+
+
+class Notification(TenantBase):
+    """A message that wants the user's attention, and when it got it."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        Index("ix_notifications_unread", "created_at", sqlite_where=text("read_at IS NULL")),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), index=True)
+    reason: Mapped[str]
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    read_at: Mapped[int | None]
+
+
+class DeliveryReceipt(TenantBase):
+    """The last message a client of this name has acknowledged."""
+
+    __tablename__ = "delivery_receipts"
+
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True)
+    client: Mapped[str] = mapped_column(primary_key=True)
+    message_id: Mapped[int]
+    updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
+
+
+class ServerEvent(TenantBase):
+    """One entry of a server's lifecycle log: connected, identified, disconnected and why."""
+
+    __tablename__ = "server_events"
+    __table_args__ = (Index("ix_server_events_server_id_time", "server_id", "time"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    time: Mapped[int] = mapped_column(default=now_ms)
+    kind: Mapped[str]
+    detail: Mapped[str] = words()
