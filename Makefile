@@ -1,0 +1,43 @@
+# `make run` starts the bouncer, `make test` checks everything; both set up what they need in .venv first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+PYTHON := .venv/bin/python
+# What the tests run beside Python: networks, clients, a browser, and the tools that look at the results.
+SYSTEM_PACKAGES := ngircd inspircd irssi weechat-headless weechat-plugins tmux openssl sqlite3 systemd procps
+
+.PHONY: run test setup-dev lint format bench lock clean
+
+run:
+	@scripts/setup run
+	@exec .venv/bin/bouncer run $(ARGS)
+
+test: setup-dev lint
+	@$(PYTHON) -m pytest -q $(ARGS)
+
+setup-dev:
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+	@scripts/setup dev
+	@scripts/browser
+
+lint: setup-dev
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m mypy
+
+format: setup-dev
+	$(PYTHON) -m ruff format
+	$(PYTHON) -m ruff check --fix
+
+bench: setup-dev
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+# Ask the index for the newest versions that pyproject.toml allows, and write them down.
+lock:
+	@scripts/lock
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
