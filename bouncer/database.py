@@ -1,0 +1,280 @@
+"""Owns the main database's engine and the migrations of both databases; the only importer of Alembic.
+
+Alembic keeps its state in process globals: whatever runs it here holds one lock and is synchronous, so that it can be
+called from any thread (never from the event loop's).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import sqlite3
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, delete, engine_from_config, event, make_url, pool, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from bouncer.errors import TenantDoesNotExistError, TenantSchemaError
+from bouncer.models.guard import HomeSession, admit_statement
+from bouncer.models.main import MainBase, User
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from alembic.runtime.environment import EnvironmentContext
+    from sqlalchemy import Connection, Engine, MetaData
+
+log = logging.getLogger(__name__)
+
+MAIN_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # a deleted user's bytes are overwritten, not only unlinked
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA journal_size_limit=1048576",
+)
+POOL_SIZE = 3  # aiosqlite: a thread each
+CHECKPOINT_ATTEMPTS = 3  # each waits for readers up to busy_timeout
+BUSY_MS = 5000
+
+_alembic = threading.RLock()
+
+
+class MainSession(HomeSession):
+    """A session that refuses tenants' rows and queries."""
+
+    home = MainBase.metadata
+
+
+class MainAsyncSession(AsyncSession):
+    """What `MainDatabase.session` yields."""
+
+    sync_session_class = MainSession
+
+
+class MainDatabase:
+    """The database of the installation. `url` is SQLAlchemy's with an asyncio driver (`sqlite+aiosqlite:///…`)."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        self.engine = self._engine()
+
+    def _engine(self, **options: Any) -> AsyncEngine:
+        sized = options or {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": 10}
+        engine = create_async_engine(self._url, **sized)
+        if self._sqlite:
+            event.listen(engine.sync_engine, "connect", _set_main_pragmas)
+        event.listen(engine.sync_engine, "before_cursor_execute", _guard_main)
+        return engine
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[MainAsyncSession]:
+        """A unit of work; what is not committed when the block ends is rolled back."""
+        async with MainAsyncSession(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    async def migrate(self) -> None:
+        """Bring the database to this program's schema, making it if it is not there."""
+        await asyncio.to_thread(self._migrate)
+
+    def _migrate(self) -> None:
+        if self._sqlite and self._url.database:
+            Path(self._url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(self._url.database).touch(mode=0o600)
+        with _alembic:
+            asyncio.run(self._upgrade())
+
+    async def _upgrade(self) -> None:
+        engine = self._engine(poolclass=pool.NullPool)
+        try:
+            if self._sqlite:
+                _own_transactions(engine.sync_engine)
+            async with engine.begin() as connection:
+                await connection.run_sync(functools.partial(_run, "migrations"))
+        finally:
+            await engine.dispose()
+
+    async def purge_user(self, user_id: int) -> bool:
+        """Delete the user's row and all that hangs on it, then (SQLite) overwrite the log that still has the bytes.
+
+        True when nothing is left on disk; False when a reader kept the write-ahead log in use: call again later.
+        """
+        async with self.session() as session, session.begin():
+            await session.execute(delete(User).where(User.id == user_id))
+        if not self._sqlite:
+            return True
+        async with self.engine.connect() as connection:
+            for _ in range(CHECKPOINT_ATTEMPTS):
+                busy, _, _ = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
+                if not busy:
+                    return True
+        log.warning("the main database's write-ahead log is in use: bytes of user %s may be in it", user_id)
+        return False
+
+    async def close(self) -> None:
+        """Close every connection; the database cannot be used afterwards."""
+        await self.engine.dispose()
+
+
+def _set_main_pragmas(connection: Any, record: object) -> None:
+    del record
+    cursor = connection.cursor()
+    for pragma in MAIN_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _guard_main(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:  # noqa: PLR0917 - SQLAlchemy's signature
+    del connection, cursor, statement, parameters, many
+    admit_statement(context, MainBase.metadata)
+
+
+# -- migrations ---------------------------------------------------------------------------------------------------
+
+
+def _folder(name: str) -> Path:
+    """The migration folder: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent
+    return next(folder for folder in (package / name, package.parent / name) if (folder / "env.py").exists())
+
+
+def _run(name: str, connection: Connection) -> None:
+    config = _config(name)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config(name: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_folder(name)).replace("%", "%%"))
+    return config
+
+
+def _own_transactions(engine: Engine) -> None:
+    """Make each transaction on an SQLite engine a real one from its first statement, so that a migration is atomic."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        del record
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def run_migrations(context: EnvironmentContext, metadata: MetaData) -> None:
+    """The body of both `env.py`: on the connection handed over, or (a developer's `alembic`) on the URL configured."""
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        _run_on(context, connection, metadata)
+        return
+    options = context.config.get_section(context.config.config_ini_section) or {}
+    engine = engine_from_config(options, poolclass=pool.NullPool)
+    _own_transactions(engine)
+    with engine.begin() as own:
+        _run_on(context, own, metadata)
+
+
+def _run_on(context: EnvironmentContext, connection: Connection, metadata: MetaData) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_name=_is_ours,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _is_ours(name: str | None, kind: str, parents: object) -> bool:
+    del parents
+    return not (kind == "table" and name is not None and name.startswith("messages_fts"))  # made by the search index
+
+
+@functools.cache
+def _tenant_scripts() -> tuple[str, frozenset[str]]:
+    with _alembic:
+        scripts = ScriptDirectory.from_config(_config("tenant_migrations"))
+        head = scripts.get_current_head()
+        if head is None:
+            raise TenantSchemaError("there are no tenant migrations")
+        return head, frozenset(script.revision for script in scripts.walk_revisions())
+
+
+def tenant_head() -> str:
+    """The schema version (an Alembic revision) that tenant files of this program have."""
+    return _tenant_scripts()[0]
+
+
+def tenant_version(connection: sqlite3.Connection) -> str:
+    """The schema version of an open file, one this program knows.
+
+    Raises TenantSchemaError for a file that a newer program wrote, or that is no tenant file.
+    """
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise  # locked: says nothing about the schema
+        raise TenantSchemaError("not a tenant file") from error
+    except sqlite3.DatabaseError as error:
+        raise TenantSchemaError(f"not a tenant file: {error}") from error
+    if row is None or row[0] not in _tenant_scripts()[1]:
+        raise TenantSchemaError(f"schema {row[0] if row else 'unknown'} is not known here: written by a newer version")
+    return str(row[0])
+
+
+@functools.cache
+def tenant_template() -> bytes:
+    """An empty tenant file of the newest schema, in WAL mode; made once per process (10 to 30 ms)."""
+    with _alembic, tempfile.TemporaryDirectory(prefix="tenant-template-") as folder:
+        path = Path(folder, "template.sqlite3")
+        path.touch()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        _upgrade_tenant(path)
+        return path.read_bytes()
+
+
+def migrate_tenant_file(path: Path) -> bool:
+    """Bring a tenant file to `tenant_head()`, all or nothing; False when it was there already.
+
+    Raises TenantDoesNotExistError, TenantSchemaError (newer, or no tenant file), sqlite3.Error or SQLAlchemyError.
+    """
+    try:
+        connection = open_tenant(path, "ro")
+    except sqlite3.OperationalError as error:
+        raise TenantDoesNotExistError(f"{path.name}: {error}") from error
+    with _alembic:
+        with contextlib.closing(connection):
+            if tenant_version(connection) == tenant_head():
+                return False
+        _upgrade_tenant(path)
+        return True
+
+
+def _upgrade_tenant(path: Path) -> None:
+    engine = create_engine("sqlite://", creator=functools.partial(open_tenant, path, "rw"), poolclass=pool.NullPool)
+    _own_transactions(engine)
+    with engine.begin() as connection:
+        _run("tenant_migrations", connection)
+
+
+def open_tenant(path: Path, mode: str, *, busy_ms: int = BUSY_MS, **options: Any) -> sqlite3.Connection:
+    """A bare connection to a file that must exist; `mode` is SQLite's `ro` or `rw`. Raises sqlite3.OperationalError."""
+    connection: sqlite3.Connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=busy_ms / 1000, check_same_thread=False, **options
+    )
+    return connection
