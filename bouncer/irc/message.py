@@ -91,6 +91,18 @@ def serialise(
     return line.encode("utf-8", "surrogateescape")
 
 
+def wire(
+    command: str,
+    params: Sequence[str] = (),
+    source: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    *,
+    colon: bool = False,
+) -> bytes:
+    """`serialise` with CR LF: ready for a socket."""
+    return serialise(command, params, source, tags, colon=colon) + b"\r\n"
+
+
 class Message:
     """One line; treat it as immutable.
 

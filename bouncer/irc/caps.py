@@ -1,0 +1,194 @@
+"""Owns which capabilities clients are offered and networks are asked for, as tables, and CAP on a client's side.
+
+https://ircv3.net/specs/extensions/capability-negotiation
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bouncer.irc import numerics
+from bouncer.irc.message import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from bouncer.irc.message import Message
+
+
+class ClientCap(NamedTuple):
+    """A capability for clients: its `value` in LS 302, and the network's capability it stands on (None: on us)."""
+
+    name: str
+    value: str = ""
+    network: str | None = None
+
+
+CLIENT_CAPS: tuple[ClientCap, ...] = (
+    ClientCap("batch"),  # ours: around playback and chathistory
+    ClientCap("cap-notify"),  # ours: NEW and DEL as networks come and go
+    ClientCap("draft/chathistory"),  # ours: the stored history
+    ClientCap("draft/event-playback"),  # ours: events are stored
+    ClientCap("echo-message"),  # ours: own lines are sent back where the network does not
+    ClientCap("invite-notify"),  # nothing to supply: INVITEs of others come or do not
+    ClientCap("message-tags"),  # ours: msgid on every stored line; client tags as far as the network takes them
+    ClientCap("multi-prefix"),  # state: all mode letters known of a member
+    ClientCap("sasl", "PLAIN"),  # ours: the login here
+    ClientCap("server-time"),  # ours: time of arrival where the network gives none
+    ClientCap("setname"),  # nothing to supply: SETNAME of others comes or does not
+    ClientCap("standard-replies"),  # ours: FAIL, WARN, NOTE
+    ClientCap("userhost-in-names"),  # state: masks as far as seen
+    ClientCap("znc.in/self-message"),  # ours: own direct messages of other clients
+    ClientCap("account-notify", network="account-notify"),
+    ClientCap("account-tag", network="account-tag"),
+    ClientCap("away-notify", network="away-notify"),
+    ClientCap("chghost", network="chghost"),
+    ClientCap("extended-join", network="extended-join"),
+)
+
+# Each is asked for in a REQ of its own, so that one refusal costs no other.
+UPSTREAM_WANTED: tuple[str, ...] = (
+    "account-notify",
+    "account-tag",
+    "away-notify",
+    "batch",
+    "cap-notify",
+    "chghost",
+    "echo-message",
+    "extended-join",
+    "extended-monitor",
+    "invite-notify",
+    "labeled-response",
+    "message-tags",
+    "multi-prefix",
+    "server-time",
+    "setname",
+    "standard-replies",
+    "userhost-in-names",
+)
+
+# Room for the list in one line of 512 bytes is counted with the header in front of it.
+_LINE = 512
+
+
+class Offered:
+    """What one client may ask for at one time: a set of capabilities, with values. Immutable."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values = values
+
+    @classmethod
+    def on(cls, network: Collection[str]) -> Offered:
+        """What can be offered on a network with these capabilities acknowledged to us (none: no network yet)."""
+        return cls({cap.name: cap.value for cap in CLIENT_CAPS if cap.network is None or cap.network in network})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def tokens(self, *, version: int) -> list[str]:
+        """`name=value` for version 302 and later, `name` before."""
+        if version < 302:
+            return list(self.values)
+        return [f"{name}={value}" if value else name for name, value in self.values.items()]
+
+    def changes(self, new: Offered) -> tuple[list[str], list[str]]:
+        """(tokens for CAP NEW, names for CAP DEL) that lead from this set to `new`; a changed value is news too."""
+        news = {name: value for name, value in new.values.items() if self.values.get(name) != value}
+        added = [f"{name}={value}" if value else name for name, value in news.items()]
+        return added, [name for name in self.values if name not in new.values]
+
+
+def cap_lines(server: str, nick: str, subcommand: str, tokens: Iterable[str], *, multiline: bool) -> list[bytes]:
+    """CAP replies of at most 512 bytes each, with CR LF; at least one. `multiline` marks all but the last with `*`."""
+    room = _LINE - len(f":{server} CAP {nick} {subcommand} * :\r\n".encode())
+    lists: list[list[str]] = [[]]
+    used = 0
+    for token in tokens:
+        size = len(token.encode("utf-8", "surrogateescape")) + 1
+        if lists[-1] and used + size > room:
+            lists.append([])
+            used = 0
+        lists[-1].append(token)
+        used += size
+    lines = []
+    for index, some in enumerate(lists, 1):
+        more = ["*"] if multiline and index < len(lists) else []
+        lines.append(wire("CAP", [nick, subcommand, *more, " ".join(some)], server, colon=True))
+    return lines
+
+
+class CapSession:
+    """CAP as one client speaks it, before and after registration: what is offered to it and what it has on.
+
+    `enabled` is replaced, never changed, so a frozenset taken from it stays true. `open` tells whether negotiation
+    holds registration back. `version` is 301 until the client says another.
+    """
+
+    __slots__ = ("enabled", "offered", "open", "server", "version")
+
+    def __init__(self, server: str, offered: Offered) -> None:
+        self.server = server
+        self.offered = offered
+        self.enabled: frozenset[str] = frozenset()
+        self.version = 301
+        self.open = False
+
+    def handle(self, msg: Message, nick: str) -> list[bytes]:
+        """Replies (with CR LF) to one CAP of the client; `nick` is "*" while it has none."""
+        subcommand = msg.param(0).upper()
+        if subcommand == "LS":
+            return self._ls(msg.param(1), nick)
+        if subcommand == "LIST":
+            return cap_lines(self.server, nick, "LIST", sorted(self.enabled), multiline=self.version >= 302)
+        if subcommand == "REQ":
+            return self._req(msg.param(1), nick)
+        if subcommand == "END":
+            self.open = False
+            return []
+        shown = subcommand if subcommand.isalnum() else "*"
+        reply = [nick, shown[:50], "Invalid CAP command"]
+        return [wire(numerics.ERR_INVALIDCAPCMD, reply, self.server, colon=True)]
+
+    def update(self, offered: Offered, nick: str) -> list[bytes]:
+        """Take over another set of what is offered; the NEW and DEL lines for a client that wants to know."""
+        added, removed = self.offered.changes(offered)
+        self.offered = offered
+        self.enabled = self.enabled.difference(removed)
+        if "cap-notify" not in self.enabled:
+            return []
+        if self.version < 302:
+            added = [token.partition("=")[0] for token in added]
+        lines: list[bytes] = []
+        if removed:
+            lines += cap_lines(self.server, nick, "DEL", removed, multiline=False)
+        if added:
+            lines += cap_lines(self.server, nick, "NEW", added, multiline=False)
+        return lines
+
+    def _ls(self, version: str, nick: str) -> list[bytes]:
+        self.open = True
+        if version.isascii() and version.isdigit() and len(version) < 10:
+            self.version = max(self.version, int(version))
+        modern = self.version >= 302
+        if modern and "cap-notify" in self.offered:
+            self.enabled |= {"cap-notify"}
+        return cap_lines(self.server, nick, "LS", self.offered.tokens(version=self.version), multiline=modern)
+
+    def _req(self, wanted: str, nick: str) -> list[bytes]:
+        self.open = True
+        names = wanted.replace("\0", " ").split()
+        enabled = set(self.enabled)
+        granted = True
+        for name in names:
+            if name.startswith("-"):
+                # With 302 cap-notify is part of the protocol and cannot be refused.
+                granted = granted and not (name == "-cap-notify" and self.version >= 302)
+                enabled.discard(name[1:])
+            else:
+                granted = granted and name in self.offered
+                enabled.add(name)
+        if granted:
+            self.enabled = frozenset(enabled)
+        return cap_lines(self.server, nick, "ACK" if granted else "NAK", names, multiline=False)
