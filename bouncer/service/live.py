@@ -1,0 +1,92 @@
+"""Owns the words in which the command layer speaks to the live half, and the answers when no bouncer runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from bouncer.events import ClientInfo, Hub, ServerState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Live(Protocol):
+    """What the supervisor does for commands; user and server ids are those of the rows."""
+
+    @property
+    def running(self) -> bool:
+        """True while connections are kept; False for commands on the bare files."""
+
+    async def nudge(self, user_id: int) -> None:
+        """Rows of this (perhaps new) user changed: make live state follow; returns when applied, not when connected."""
+
+    async def forget(self, user_id: int, reason: str) -> None:
+        """End every connection of this user, telling `reason`, and wait until nothing of theirs is used."""
+
+    def server_states(self, user_id: int) -> Mapping[int, ServerState]:
+        """State by server id, of the servers that are live."""
+
+    def clients(self, user_id: int) -> Sequence[ClientInfo]:
+        """The attached clients of this user."""
+
+    async def drop_client(self, user_id: int, client_id: int) -> bool:
+        """Disconnect one client; False when it is gone already."""
+
+    async def connect(self, user_id: int, server_id: int) -> None:
+        """Connect now, forgetting any back-off."""
+
+    async def disconnect(self, user_id: int, server_id: int) -> None:
+        """Leave this network and stay away."""
+
+    def send(self, user_id: int, server_id: int, line: bytes) -> bool:
+        """Queue one IRC line (without CR LF) behind the flood limit; False when not connected."""
+
+    def hub(self, user_id: int) -> Hub:
+        """The stream of this user's events."""
+
+    async def flush(self, user_id: int) -> None:
+        """Return when everything received so far for this user is on disk."""
+
+
+class Offline:
+    """`Live` while no bouncer runs: nothing is connected, nothing has to be told; the next start reads the rows."""
+
+    running = False
+
+    def __init__(self) -> None:
+        self._hub = Hub()
+
+    async def nudge(self, user_id: int) -> None:
+        """Nothing lives that could follow."""
+
+    async def forget(self, user_id: int, reason: str) -> None:
+        """Nothing lives that could be ended."""
+
+    def server_states(self, user_id: int) -> Mapping[int, ServerState]:  # noqa: ARG002 - the protocol's shape
+        """No server is live."""
+        return {}
+
+    def clients(self, user_id: int) -> Sequence[ClientInfo]:  # noqa: ARG002 - the protocol's shape
+        """No client is attached."""
+        return ()
+
+    async def drop_client(self, user_id: int, client_id: int) -> bool:  # noqa: ARG002 - the protocol's shape
+        """No client is attached."""
+        return False
+
+    async def connect(self, user_id: int, server_id: int) -> None:
+        """The row says so already; the next start connects."""
+
+    async def disconnect(self, user_id: int, server_id: int) -> None:
+        """Nothing is connected."""
+
+    def send(self, user_id: int, server_id: int, line: bytes) -> bool:  # noqa: ARG002 - the protocol's shape
+        """Nothing is connected."""
+        return False
+
+    def hub(self, user_id: int) -> Hub:  # noqa: ARG002 - the protocol's shape
+        """A stream on which nothing happens."""
+        return self._hub
+
+    async def flush(self, user_id: int) -> None:
+        """Nothing is waiting to be written."""
