@@ -114,6 +114,22 @@ class FoldDict(MutableMapping[str, V]):
         entry = self._entries.get(self._fold(name))
         return None if entry is None else entry[1]
 
+    def has_folded(self, folded: str) -> bool:
+        """Whether a name that is folded already is here."""
+        return folded in self._entries
+
+    def folded(self) -> set[str]:
+        """All names, folded."""
+        return set(self._entries)
+
+    def absent(self, folded: set[str]) -> set[str]:
+        """Those of `folded` (names that are folded already) that are not here."""
+        return folded.difference(self._entries)
+
+    def pop_folded(self, folded: str) -> None:
+        """Forget a name that is folded already, if it is here."""
+        self._entries.pop(folded, None)
+
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()

@@ -1,0 +1,476 @@
+"""Owns what is known of one network from its lines: ourselves, the channels we are on and who is there; sends nothing.
+
+Odd input never raises: what makes no sense here changes nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from bouncer.irc import modes
+from bouncer.irc.applied import ISUPPORT, MOTD_END, NUMERIC, OTHER, Applied, Kind
+from bouncer.irc.casemap import FoldDict
+from bouncer.irc.isupport import Isupport
+from bouncer.irc.message import split_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bouncer.irc.message import Message
+
+__all__ = ["Applied", "ChannelState", "Kind", "NetworkState"]
+
+# Far beyond any real network: a hostile one shall not fill our memory with names.
+MAX_CHANNELS = 1024
+MAX_USERS = 100_000
+MAX_MODES = 128
+
+_CTCP = "\x01"
+_ACTION = "\x01ACTION"
+
+
+class ChannelState:
+    """One channel we are on.
+
+    `topic` is "" where there is none; `topic_at` and `created_at` in ms UTC, 0 unknown. `modes` maps set letters to
+    their parameter or None (lists such as bans are not kept). `members` maps nicks to mode letters, highest first.
+    """
+
+    __slots__ = ("changed", "created_at", "members", "modes", "name", "names_complete", "topic", "topic_at", "topic_by")
+
+    def __init__(self, name: str, state: NetworkState) -> None:
+        self.name = name
+        self.topic = ""
+        self.topic_by = ""
+        self.topic_at = 0
+        self.created_at = 0
+        self.modes: dict[str, str | None] = {}
+        self.members: FoldDict[str] = FoldDict(state.isupport.casemap)
+        self.names_complete = False
+        self.changed = False  # since the last names-end
+
+    def mode_params(self) -> list[str]:
+        """The modes as the parameters of a MODE or 324: ["+lnt", "5"]."""
+        args = [arg for arg in self.modes.values() if arg]
+        return ["+" + "".join(self.modes), *args]
+
+
+class NetworkState:
+    """The state of one connection to one network; `reset` when it ends.
+
+    `users` maps the nick of everyone we share a channel with to user@host as far as seen ("" unknown). `umodes` holds
+    our own mode letters, `registered` says that 001 has come.
+    """
+
+    __slots__ = ("away", "channels", "host", "isupport", "nick", "registered", "umodes", "user", "users")
+
+    def __init__(self, nick: str = "") -> None:
+        self.isupport = Isupport()
+        self.channels: FoldDict[ChannelState] = FoldDict(self.isupport.casemap)
+        self.users: FoldDict[str] = FoldDict(self.isupport.casemap)
+        self.nick = nick
+        self.user = ""
+        self.host = ""
+        self.umodes = ""
+        self.away = False
+        self.registered = False
+
+    def reset(self) -> None:
+        """The connection is gone: keep the nick and what ISUPPORT said (until the next 001), forget the rest."""
+        self.channels.clear()
+        self.users.clear()
+        self.user = self.host = self.umodes = ""
+        self.away = self.registered = False
+
+    @property
+    def mask(self) -> str:
+        """Our own nick!user@host as far as known."""
+        return f"{self.nick}!{self.user}@{self.host}" if self.user and self.host else self.nick
+
+    def apply(self, msg: Message, time_ms: int = 0) -> Applied:
+        """Take in one line; `time_ms` is when a topic set by it was set."""
+        handler = self._HANDLERS.get(msg.command)
+        if handler is None:
+            return NUMERIC if msg.command.isdigit() else OTHER
+        return handler(self, msg, time_ms)
+
+    def is_own(self, nick: str) -> bool:
+        """Whether this is our nick."""
+        own = self.nick
+        return len(nick) == len(own) and own != "" and self.isupport.casemap.same(nick, own)
+
+    def common(self, nick: str) -> tuple[str, ...]:
+        """Display names of the channels we share with `nick`; all of ours if it is us."""
+        if self.is_own(nick):
+            return tuple(channel.name for channel in self.channels.values())
+        if nick not in self.users:
+            return ()
+        folded = self.isupport.casemap.fold(nick)
+        return tuple(channel.name for channel in self.channels.values() if channel.members.has_folded(folded))
+
+    # What somebody says
+
+    def _privmsg(self, msg: Message, _: int) -> Applied:
+        return self._said("privmsg", msg)
+
+    def _notice(self, msg: Message, _: int) -> Applied:
+        return self._said("notice", msg)
+
+    def _tagmsg(self, msg: Message, _: int) -> Applied:
+        return self._said("tagmsg", msg)
+
+    def _said(self, kind: Kind, msg: Message) -> Applied:
+        params = msg.params
+        if not params:
+            return OTHER
+        target = params[0]
+        text = params[1] if len(params) > 1 else ""
+        source = msg.source or ""
+        nick, person, userhost = source.partition("!")
+        if person:
+            known = self.users.find(nick)
+            if known is not None and known != userhost:
+                self.users[nick] = userhost
+        if text[:1] == _CTCP:
+            word, _blank, rest = text.removesuffix(_CTCP).partition(" ")
+            kind, text = ("action", rest) if word == _ACTION and kind == "privmsg" else ("ctcp", text)
+        own = self.is_own(nick)
+        is_channel = target[:1] in self.isupport.chantypes and target != ""
+        if not is_channel:
+            status, name = self.isupport.split_target(target)
+            if status:
+                target, is_channel = name, True
+        if is_channel:
+            channel = self.channels.find(target)
+            name = target if channel is None else channel.name
+            return Applied(kind, nick, name, text, (name,), own=own, is_channel=True)
+        if own:
+            return Applied(kind, nick, target, text, own=True)
+        return Applied(kind, nick, nick if person else "", text)
+
+    # Who is where
+
+    def _join(self, msg: Message, _: int) -> Applied:
+        nick, user, host = split_source(msg.source or "")
+        own = self.is_own(nick)
+        joined: list[str] = []
+        for name in msg.param(0).split(","):
+            channel = self.channels.find(name)
+            if own and name and len(self.channels) < MAX_CHANNELS:
+                if user and host:
+                    self.user, self.host = user, host
+                # A second JOIN of ours means that we missed leaving: begin anew.
+                if channel is not None:
+                    del self.channels[name]
+                channel = self.channels[name] = ChannelState(name, self)
+            if channel is not None:
+                self._add_member(channel, nick, "", f"{user}@{host}" if user and host else "")
+                joined.append(channel.name)
+        return self._event("join", nick, "", joined, own=own)
+
+    def _part(self, msg: Message, _: int) -> Applied:
+        nick = msg.nick
+        own = self.is_own(nick)
+        left: list[str] = []
+        for name in msg.param(0).split(","):
+            channel = self.channels.find(name)
+            if channel is not None:
+                left.append(channel.name)
+                self._remove(channel, nick)
+        return self._event("part", nick, msg.param(1), left, own=own)
+
+    def _kick(self, msg: Message, _: int) -> Applied:
+        channel = self.channels.find(msg.param(0))
+        nick = msg.param(1)
+        if channel is None or not nick:
+            return OTHER
+        me = self.is_own(nick)
+        nick = channel.members.spelled(nick) or nick
+        self._remove(channel, nick)
+        return self._event("kick", nick, msg.param(2), [channel.name], own=self.is_own(msg.nick), me=me)
+
+    def _quit(self, msg: Message, _: int) -> Applied:
+        nick = msg.nick
+        common = self.common(nick)
+        for name in common:
+            self._remove(self.channels[name], nick)
+        return Applied("quit", nick, "", msg.param(0), common, own=self.is_own(nick), me=self.is_own(nick))
+
+    def _nick(self, msg: Message, _: int) -> Applied:
+        old, new = msg.nick, msg.param(0)
+        if not old or not new:
+            return OTHER
+        own = self.is_own(old)
+        common = self.common(old)
+        for name in common:
+            self.channels[name].members.rename(old, new)
+        self.users.rename(old, new)
+        if own:
+            self.nick = new
+        return Applied("nick", new, "", new, common, own=own, me=own)
+
+    def _namreply(self, msg: Message, _: int) -> Applied:
+        channel = self.channels.find(msg.param(2))
+        if channel is None:
+            return NUMERIC
+        marks = self.isupport.prefix[1]
+        for entry in msg.param(3).split(" "):
+            mask = entry.lstrip(marks) if marks else entry
+            if not mask:
+                continue
+            nick, _bang, userhost = mask.partition("!")
+            shown = modes.letters(entry[: len(entry) - len(mask)], self.isupport) if entry is not mask else ""
+            known = channel.members.find(nick)
+            # A list without multi-prefix shows the highest letter only: it takes nothing from those known.
+            if known is not None and (known == shown or (len(shown) == 1 and known[:1] == shown)):
+                shown = known
+            self._add_member(channel, nick, shown, userhost)
+        return NUMERIC
+
+    def _endofnames(self, msg: Message, _: int) -> Applied:
+        channel = self.channels.find(msg.param(1))
+        if channel is None or (channel.names_complete and not channel.changed):
+            return NUMERIC
+        channel.names_complete = True
+        channel.changed = False
+        return Applied(
+            "names-end", "", channel.name, "", (channel.name,), is_channel=True, members=tuple(channel.members.items())
+        )
+
+    def _add_member(self, channel: ChannelState, nick: str, letters: str, userhost: str) -> None:
+        members = channel.members
+        if not nick or (len(self.users) >= MAX_USERS and nick not in self.users):
+            return
+        if members.find(nick) != letters:
+            members[nick] = letters
+            channel.changed = True
+        if userhost or nick not in self.users:
+            self.users[nick] = userhost
+
+    def _remove(self, channel: ChannelState, nick: str) -> None:
+        """Take `nick` off a channel and forget whom we no longer share one with; a channel we leave goes as a whole."""
+        if self.is_own(nick):
+            del self.channels[channel.name]
+            gone = channel.members.folded()
+        else:
+            if channel.members.pop(nick, None) is None:
+                return
+            gone = {self.isupport.casemap.fold(nick)}
+        for other in self.channels.values():
+            gone = other.members.absent(gone)
+        for folded in gone:
+            self.users.pop_folded(folded)
+
+    def _event(
+        self, kind: Kind, nick: str, text: str, channels: list[str], *, own: bool, me: bool | None = None
+    ) -> Applied:
+        if not channels:
+            return OTHER
+        return Applied(
+            kind, nick, channels[0], text, tuple(channels), own=own, me=own if me is None else me, is_channel=True
+        )
+
+    # What channels and we are like
+
+    def _topic(self, msg: Message, time_ms: int) -> Applied:
+        channel = self.channels.find(msg.param(0))
+        if channel is None:
+            return OTHER
+        channel.topic = msg.param(1)
+        channel.topic_by = msg.source or ""
+        channel.topic_at = time_ms
+        return self._event("topic", msg.nick, channel.topic, [channel.name], own=self.is_own(msg.nick), me=False)
+
+    def _topic_is(self, msg: Message, _: int) -> Applied:
+        channel = self.channels.find(msg.param(1))
+        if channel is None:
+            return NUMERIC
+        if msg.command == "333":
+            channel.topic_by = msg.param(2)
+            channel.topic_at = _ms(msg.param(3))
+        else:
+            channel.topic = msg.param(2) if msg.command == "332" else ""
+            if not channel.topic:
+                channel.topic_by, channel.topic_at = "", 0
+        return Applied("topic-is", "", channel.name, channel.topic, (channel.name,), is_channel=True)
+
+    def _mode(self, msg: Message, _: int) -> Applied:
+        target = msg.param(0)
+        own = self.is_own(msg.nick)
+        text = " ".join(msg.params[1:])
+        if self.is_own(target):
+            self._umodes(msg.param(1))
+            return Applied("mode", target, "", text, own=own, me=True)
+        channel = self.channels.find(target)
+        if channel is None:
+            return OTHER
+        roster = tuple(self._channel_modes(channel, msg.param(1), msg.params[2:]))
+        return Applied("mode", msg.nick, channel.name, text, (channel.name,), own=own, is_channel=True, roster=roster)
+
+    def _channel_modes(self, channel: ChannelState, text: str, args: list[str]) -> list[tuple[str, str, str]]:
+        changed: dict[str, str] = {}
+        lists = self.isupport.chanmodes[0]
+        for change in modes.parse(text, args, self.isupport):
+            if change.letter in self.isupport.prefix[0]:
+                nick = channel.members.spelled(change.arg or "")
+                if nick is None:
+                    continue
+                letters = modes.with_letter(channel.members[nick], change, self.isupport)
+                if letters != channel.members[nick]:
+                    channel.members[nick] = changed[nick] = letters
+            elif change.letter in lists:
+                continue
+            elif not change.add:
+                channel.modes.pop(change.letter, None)
+            elif len(channel.modes) < MAX_MODES:
+                channel.modes[change.letter] = change.arg
+        return [(channel.name, nick, letters) for nick, letters in changed.items()]
+
+    def _channelmodeis(self, msg: Message, _: int) -> Applied:
+        channel = self.channels.find(msg.param(1))
+        if channel is not None:
+            channel.modes.clear()
+            self._channel_modes(channel, msg.param(2), msg.params[3:])
+        return NUMERIC
+
+    def _creationtime(self, msg: Message, _: int) -> Applied:
+        channel = self.channels.find(msg.param(1))
+        if channel is not None:
+            channel.created_at = _ms(msg.param(2))
+        return NUMERIC
+
+    def _umodeis(self, msg: Message, _: int) -> Applied:
+        self.umodes = ""
+        self._umodes(msg.param(1))
+        return NUMERIC
+
+    def _umodes(self, text: str) -> None:
+        held = dict.fromkeys(self.umodes)
+        for change in modes.parse_user(text)[:MAX_MODES]:
+            if change.add:
+                held[change.letter] = None
+            else:
+                held.pop(change.letter, None)
+        self.umodes = "".join(held)[:MAX_MODES]
+
+    def _welcome(self, msg: Message, _: int) -> Applied:
+        self.isupport.clear()
+        self._refold()
+        self.registered = True
+        self.nick = msg.param(0) or self.nick
+        # Most servers end their greeting with our mask.
+        nick, user, host = split_source(msg.param(1).rpartition(" ")[2])
+        if user and host and nick == self.nick:
+            self.user, self.host = user, host
+        return NUMERIC
+
+    def _isupport(self, msg: Message, _: int) -> Applied:
+        self.isupport.apply(msg.params)
+        self._refold()
+        return ISUPPORT
+
+    def _refold(self) -> None:
+        mapping = self.isupport.casemap
+        if self.channels.casemap is not mapping:
+            self.channels.refold(mapping)
+            self.users.refold(mapping)
+            for channel in self.channels.values():
+                channel.members.refold(mapping)
+
+    def _motd_end(self, _msg: Message, _: int) -> Applied:
+        return MOTD_END
+
+    def _visiblehost(self, msg: Message, _: int) -> Applied:
+        user, at, host = msg.param(1).rpartition("@")
+        self.host = host
+        if at and user:
+            self.user = user
+        return NUMERIC
+
+    def _away_is(self, msg: Message, _: int) -> Applied:
+        self.away = msg.command == "306"
+        return NUMERIC
+
+    def _whoreply(self, msg: Message, _: int) -> Applied:
+        nick, user, host = msg.param(5), msg.param(2), msg.param(3)
+        if user and host and nick in self.users:
+            self.users[nick] = f"{user}@{host}"
+        return NUMERIC
+
+    # News of people
+
+    def _invite(self, msg: Message, _: int) -> Applied:
+        nick, name = msg.param(0), msg.param(1)
+        if not name:
+            return OTHER
+        channel = self.channels.find(name)
+        shown = "" if channel is None else channel.name
+        return Applied(
+            "invite", nick, shown, name, (shown,) if shown else (),
+            own=self.is_own(msg.nick), me=self.is_own(nick), is_channel=channel is not None,
+        )  # fmt: skip
+
+    def _news(self, kind: Kind, msg: Message) -> Applied:
+        nick = msg.nick
+        own = self.is_own(nick)
+        return Applied(kind, nick, "", msg.param(0), self.common(nick), own=own, me=own)
+
+    def _away(self, msg: Message, _: int) -> Applied:
+        if self.is_own(msg.nick):
+            self.away = bool(msg.param(0))
+        return self._news("away", msg)
+
+    def _account(self, msg: Message, _: int) -> Applied:
+        return self._news("account", msg)
+
+    def _setname(self, msg: Message, _: int) -> Applied:
+        return self._news("setname", msg)
+
+    def _chghost(self, msg: Message, _: int) -> Applied:
+        nick, user, host = msg.nick, msg.param(0), msg.param(1)
+        if not user or not host:
+            return OTHER
+        if nick in self.users:
+            self.users[nick] = f"{user}@{host}"
+        if self.is_own(nick):
+            self.user, self.host = user, host
+        return self._news("chghost", msg)
+
+    _HANDLERS: ClassVar[dict[str, Callable[[NetworkState, Message, int], Applied]]] = {
+        "001": _welcome,
+        "005": _isupport,
+        "221": _umodeis,
+        "305": _away_is,
+        "306": _away_is,
+        "324": _channelmodeis,
+        "329": _creationtime,
+        "331": _topic_is,
+        "332": _topic_is,
+        "333": _topic_is,
+        "352": _whoreply,
+        "353": _namreply,
+        "366": _endofnames,
+        "376": _motd_end,
+        "396": _visiblehost,
+        "422": _motd_end,
+        "ACCOUNT": _account,
+        "AWAY": _away,
+        "CHGHOST": _chghost,
+        "INVITE": _invite,
+        "JOIN": _join,
+        "KICK": _kick,
+        "MODE": _mode,
+        "NICK": _nick,
+        "NOTICE": _notice,
+        "PART": _part,
+        "PRIVMSG": _privmsg,
+        "QUIT": _quit,
+        "SETNAME": _setname,
+        "TAGMSG": _tagmsg,
+        "TOPIC": _topic,
+    }
+
+
+def _ms(seconds: str) -> int:
+    """A UNIX time of the network in ms; 0 for what is none."""
+    return int(seconds) * 1000 if seconds.isascii() and seconds.isdigit() and len(seconds) <= 12 else 0
