@@ -20,6 +20,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, delete, engine_from_config, event, make_url, pool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from bouncer.errors import TenantDoesNotExistError, TenantSchemaError
@@ -244,32 +245,38 @@ def tenant_template() -> bytes:
         path.touch()
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        _upgrade_tenant(path)
+        _upgrade_tenant(path, BUSY_MS)
         return path.read_bytes()
 
 
-def migrate_tenant_file(path: Path) -> bool:
+def migrate_tenant_file(path: Path, *, busy_ms: int = BUSY_MS) -> bool:
     """Bring a tenant file to `tenant_head()`, all or nothing; False when it was there already.
 
-    Raises TenantDoesNotExistError, TenantSchemaError (newer, or no tenant file), sqlite3.Error or SQLAlchemyError.
+    Raises TenantDoesNotExistError, TenantSchemaError (newer, or no tenant file) or sqlite3.Error.
     """
-    try:
-        connection = open_tenant(path, "ro")
-    except sqlite3.OperationalError as error:
-        raise TenantDoesNotExistError(f"{path.name}: {error}") from error
     with _alembic:
+        try:
+            connection = open_tenant(path, "ro", busy_ms=busy_ms)
+        except sqlite3.OperationalError as error:
+            raise TenantDoesNotExistError(f"{path.name}: {error}") from error
         with contextlib.closing(connection):
             if tenant_version(connection) == tenant_head():
                 return False
-        _upgrade_tenant(path)
+        _upgrade_tenant(path, busy_ms)
         return True
 
 
-def _upgrade_tenant(path: Path) -> None:
-    engine = create_engine("sqlite://", creator=functools.partial(open_tenant, path, "rw"), poolclass=pool.NullPool)
+def _upgrade_tenant(path: Path, busy_ms: int) -> None:
+    opened = functools.partial(open_tenant, path, "rw", busy_ms=busy_ms)
+    engine = create_engine("sqlite://", creator=opened, poolclass=pool.NullPool)
     _own_transactions(engine)
-    with engine.begin() as connection:
-        _run("tenant_migrations", connection)
+    try:
+        with engine.begin() as connection:
+            _run("tenant_migrations", connection)
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error):  # callers handle the database's own words
+            raise error.orig from error
+        raise
 
 
 def open_tenant(path: Path, mode: str, *, busy_ms: int = BUSY_MS, **options: Any) -> sqlite3.Connection:

@@ -1,0 +1,327 @@
+"""Owns the tenants of one storage folder: the threads, files, sessions and life of each; everything else asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import zlib
+from typing import TYPE_CHECKING, TypeVar
+
+from bouncer import database, tasks
+from bouncer.errors import TenantBusyError, TenantDoesNotExistError
+from bouncer.tenant import exports, tools
+from bouncer.tenant.files import Files
+from bouncer.tenant.handles import Handle, Handles, Lease
+from bouncer.tenant.readers import Reader
+from bouncer.tenant.scope import Scope, UserOrId, current, tenant_id
+from bouncer.tenant.sessions import Engines, TenantAsyncSession
+from bouncer.tenant.threads import Worker
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+SESSION_WAIT_S = 10.0  # for the tenant's other sessions to end
+READERS_KEEP = 16  # reading connections kept open, over all reading threads
+
+
+class Tenants:
+    """All tenants under `root` (one `<id>.sqlite3` each). `start` before use, `close` after it.
+
+    `max_open`: writing connections kept open (3 descriptors, about 100 kB each); `workers`, `readers`: threads.
+    """
+
+    def __init__(self, root: Path, *, max_open: int = 128, workers: int = 2, readers: int = 2) -> None:
+        self.files = Files(root)
+        self.workers = workers
+        self._reader_count = readers
+        self._handles = Handles(max_open, self.files.open_writer)
+        self._engines = Engines()
+        self._threads: list[Worker] = []
+        self._readers: list[Reader] = []
+        self._known: set[str] = set()  # ids whose file was there when last looked; what is not here is looked for
+        self._leases = [0] * workers
+        self._most_leases = max(1, max_open // workers)
+        self._no_room: list[list[Callable[[], None]]] = [[] for _ in range(workers)]
+
+    async def start(self) -> None:
+        """Make or read the folder and start the threads."""
+        self._known = await asyncio.to_thread(self.files.prepare)
+        await self._engines.start()
+        self._files_thread = Worker("tenant-files")
+        self._threads = [Worker(f"tenant-{number}") for number in range(self.workers)]
+        keep = max(1, READERS_KEEP // self._reader_count)
+        self._readers = [
+            Reader(f"tenant-reader-{number}", self.files.open_reader, keep) for number in range(self._reader_count)
+        ]
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for sessions and jobs to end, at most `timeout_s` seconds, then close every file and thread."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        for tenant in set(self._handles.tenants()):
+            try:
+                async with self._handles.closed(tenant, max(0.0, deadline - loop.time())):
+                    pass
+            except TenantBusyError as error:
+                log.error("closing all the same: %s", error)
+        self._handles.abandon()
+        for reader in self._readers:
+            await reader.stop()
+        for thread in (*self._threads, self._files_thread):
+            await thread.stop()
+
+    # -- being in a tenant -------------------------------------------------------------------------------------------
+
+    def switch(self, user: UserOrId) -> Scope:
+        """`async with tenants.switch(user):` runs the block in the user's tenant; see Scope for what it raises."""
+        return Scope(tenant_id(user), self._admit)
+
+    async def _admit(self, tenant: str) -> None:
+        if not await self.exists(tenant):
+            raise TenantDoesNotExistError(f"tenant {tenant} does not exist")
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[TenantAsyncSession]:
+        """A unit of work on the current tenant's file; what is not committed when the block ends is rolled back.
+
+        One at a time per tenant: raises TenantBusyError after SESSION_WAIT_S, or at once inside another of this task.
+        """
+        tenant = current()
+        handle = self._handles.pin(tenant, self._worker(tenant))
+        try:
+            await handle.lock.acquire(SESSION_WAIT_S)
+        except BaseException:
+            self._handles.unpin(handle)
+            raise
+        session = TenantAsyncSession(self._engines.engine(handle), expire_on_commit=False, info={"tenant": tenant})
+        try:
+            await self._open(handle)
+            yield session
+        finally:
+            await self._end(session, handle)
+
+    async def _open(self, handle: Handle) -> None:
+        if not handle.connection.is_open:
+            try:
+                await handle.connection
+            except TenantDoesNotExistError:
+                self._known.discard(handle.tenant_id)
+                raise
+
+    async def _end(self, session: TenantAsyncSession, handle: Handle) -> None:
+        """Roll back what is open; the lock goes on when that is done, even if our caller is cancelled meanwhile."""
+        if not session.in_transaction():
+            session.sync_session.close()
+            self._unlock(handle)
+            return
+        closing = tasks.spawn(session.close(), name=f"tenant-{handle.tenant_id}-rollback")
+        closing.add_done_callback(lambda _: self._unlock(handle))
+        await asyncio.shield(closing)
+
+    def _unlock(self, handle: Handle) -> None:
+        handle.lock.release()
+        self._handles.unpin(handle)
+
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function` on a reading thread with a connection to the current tenant's file that cannot write.
+
+        It sees one snapshot and waits for no writer. Raises TenantBusyError when it takes too long, else what
+        `function` raises. The connection must not be kept.
+        """
+        tenant = current()
+        self._handles.hold(tenant)
+        try:
+            return await self._reader(tenant).run(tenant, function)
+        finally:
+            self._handles.drop(tenant)
+
+    # -- the write path ----------------------------------------------------------------------------------------------
+
+    def worker_index(self, tenant: str) -> int:
+        """Which worker thread the tenant's writing connection lives on; the same for the life of the process."""
+        return zlib.crc32(tenant.encode("ascii")) % self.workers
+
+    def _worker(self, tenant: str) -> Worker:
+        return self._threads[self.worker_index(tenant)]
+
+    def _reader(self, tenant: str) -> Reader:
+        return self._readers[zlib.crc32(tenant.encode("ascii")) % len(self._readers)]
+
+    def try_lease(self, tenant: str) -> Lease | None:
+        """The tenant's writing connection if nobody has it now, without waiting and without opening the file yet.
+
+        None when a session holds it, or when the worker's leases are all out (so that no hop opens more files than
+        `max_open` allows): ask `when_free`. Raises TenantDoesNotExistError while the tenant is being destroyed.
+        """
+        worker = self.worker_index(tenant)
+        if self._leases[worker] >= self._most_leases:
+            return None
+        handle = self._handles.pin(tenant, self._threads[worker])
+        if not handle.lock.try_acquire():
+            self._handles.unpin(handle)
+            return None
+        self._leases[worker] += 1
+        return Lease(handle, self._released)
+
+    def _released(self, handle: Handle) -> None:
+        worker = self.worker_index(handle.tenant_id)
+        self._leases[worker] -= 1
+        self._unlock(handle)
+        waiting, self._no_room[worker] = self._no_room[worker], []
+        for callback in waiting:
+            asyncio.get_running_loop().call_soon(callback)
+
+    def when_free(self, tenant: str, callback: Callable[[], None]) -> None:
+        """Call `callback` once on the loop when `try_lease` is worth another try.
+
+        Who then tries within the same turn of the loop comes before the sessions that wait.
+        """
+        handle = self._handles.get(tenant)
+        worker = self.worker_index(tenant)
+        if handle is not None and handle.lock.held:
+            handle.lock.when_free(callback)
+        elif self._leases[worker] >= self._most_leases:
+            self._no_room[worker].append(callback)
+        else:
+            asyncio.get_running_loop().call_soon(callback)
+
+    def call(self, worker: int, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Run `function` on a worker thread (by `worker_index`), after what that thread was given before."""
+        return self._threads[worker].call(function)
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def path(self, user: UserOrId) -> Path:
+        """Where the user's file is or would be."""
+        return self.files.path(tenant_id(user))
+
+    async def exists(self, user: UserOrId) -> bool:
+        """Whether the user has a (complete) file that is not being removed."""
+        tenant = tenant_id(user)
+        if self._handles.is_closing(tenant):
+            return False
+        if tenant not in self._known and await self._on_files(self.files.path(tenant).exists):
+            self._known.add(tenant)
+        return tenant in self._known
+
+    async def ids(self) -> list[str]:
+        """The ids of all tenants, in order (numbers as numbers)."""
+        found = await self._on_files(self.files.ids)
+        return sorted((t for t in found if not self._handles.is_closing(t)), key=lambda t: (len(t), t))
+
+    async def create(self, user: UserOrId) -> str:
+        """Make the user's file and return its id; it is there, complete, or it is not. Raises TenantExistsError."""
+        tenant = tenant_id(user)
+        await self._on_files(functools.partial(self.files.create, tenant))
+        self._known.add(tenant)
+        return tenant
+
+    async def destroy(self, user: UserOrId, timeout_s: float = 5.0) -> None:
+        """Refuse new use, wait for those who use it, and remove the file with all that belongs to it.
+
+        Raises TenantDoesNotExistError, and TenantBusyError (nothing removed) after `timeout_s` seconds.
+        """
+        tenant = tenant_id(user)
+        await self._admit(tenant)
+        async with self._closed(tenant, timeout_s):
+            self._known.discard(tenant)
+            await self._on_files(functools.partial(self.files.remove, tenant))
+
+    @contextlib.asynccontextmanager
+    async def _closed(self, tenant: str, timeout_s: float) -> AsyncIterator[None]:
+        """A block during which nobody has the tenant's file open."""
+        async with self._handles.closed(tenant, timeout_s):
+            await self._reader(tenant).close(tenant)
+            yield
+
+    def _on_files(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        return self._files_thread.call(function)
+
+    # -- whole files -------------------------------------------------------------------------------------------------
+
+    async def backup(self, user: UserOrId, dest: Path) -> None:
+        """Write one consistent SQLite file to `dest` (replaced if it is there) while the tenant is being written.
+
+        Raises TenantDoesNotExistError, OSError, sqlite3.Error.
+        """
+        await self._with_file(user, lambda path: tools.backup(path, dest))
+
+    async def restore(self, user: UserOrId, src: Path, timeout_s: float = 5.0) -> None:
+        """Put the backup `src` in the place of the user's file, or make it so; on any error the old file stays.
+
+        Raises TenantSchemaError for a file that will not do, TenantBusyError, OSError, sqlite3.Error.
+        """
+        tenant = tenant_id(user)
+        temporary = await asyncio.to_thread(self.files.temporary)
+        try:
+            await asyncio.to_thread(tools.take_in, src, temporary)
+            async with self._closed(tenant, timeout_s):
+                await self._on_files(functools.partial(self.files.replace, tenant, temporary))
+                self._known.add(tenant)
+        finally:
+            await asyncio.to_thread(temporary.unlink, missing_ok=True)
+
+    async def check(self, user: UserOrId) -> list[str]:
+        """In words, what is wrong with the user's file; empty when nothing is. Raises TenantDoesNotExistError."""
+        return await self._with_file(user, tools.check)
+
+    async def export(
+        self, user: UserOrId, dest: Path, form: str, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Write the user's data to `dest` as `jsonl`, `text` or `sqlite`, without secrets.
+
+        `progress(done, all)` is called on another thread. Raises ValueError, TenantDoesNotExistError, OSError.
+        """
+        await self._with_file(user, lambda path: exports.export(path, dest, form, progress))
+
+    async def migrate(self, user: UserOrId) -> bool:
+        """Bring the user's file to the current schema; False when it was there already.
+
+        Raises TenantDoesNotExistError, TenantSchemaError, sqlite3.Error.
+        """
+        return await self._with_file(user, database.migrate_tenant_file)
+
+    async def migrate_all(
+        self, progress: Callable[[int, int, str, Exception | None], None] | None = None
+    ) -> dict[str, Exception]:
+        """Migrate every tenant; one that cannot be does not stop the others. Returns the failures by id.
+
+        `progress(done, all, id, error or None)` is called on the loop after each.
+        """
+        failures: dict[str, Exception] = {}
+        ids = await self.ids()
+        for done, tenant in enumerate(ids, 1):
+            error: Exception | None = None
+            try:
+                await self.migrate(tenant)
+            except Exception as caught:  # noqa: BLE001 - reported by id; the other tenants come first
+                error = failures[tenant] = caught
+            if progress is not None:
+                progress(done, len(ids), tenant, error)
+        return failures
+
+    async def _with_file(self, user: UserOrId, function: Callable[[Path], T]) -> T:
+        """Run `function` on the user's file in a thread of its own; destroying the tenant waits for it."""
+        tenant = tenant_id(user)
+        await self._admit(tenant)
+        self._handles.hold(tenant)
+        job = tasks.spawn(_in_thread(function, self.files.path(tenant)), name=f"tenant-{tenant}-file")
+        job.add_done_callback(lambda _: self._handles.drop(tenant))
+        return await asyncio.shield(job)
+
+    @property
+    def open_files(self) -> int:
+        """Tenants with a writing connection (open, or about to be)."""
+        return len(self._handles)
+
+
+async def _in_thread(function: Callable[[Path], T], path: Path) -> T:
+    return await asyncio.to_thread(function, path)

@@ -1,0 +1,123 @@
+"""Owns the threads that database calls run on: many connections share one, where aiosqlite starts one for each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiosqlite
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Generator
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_Job = tuple[asyncio.Future[Any] | None, "Callable[[], Any] | None"]
+
+
+class Worker:
+    """A thread that runs jobs one after the other, in the order they were given."""
+
+    def __init__(self, name: str) -> None:
+        self.queue: SimpleQueue[_Job] = SimpleQueue()
+        self._thread = threading.Thread(target=_serve, args=(self.queue,), name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Run `function` on the thread; the future has its result. Cancelling it does not stop what has begun."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.queue.put_nowait((future, function))
+        return future
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Run `function` on the thread, after what was given before; nobody waits, a failure is logged."""
+        self.queue.put_nowait((None, function))
+
+    async def stop(self) -> None:
+        """End the thread after the jobs it was given; it takes none afterwards."""
+        self.queue.put_nowait((None, None))
+        await asyncio.to_thread(self._thread.join)
+
+
+def _serve(queue: SimpleQueue[_Job]) -> None:
+    while True:
+        future, function = queue.get()
+        if function is None:
+            return
+        try:
+            result = function()
+        except BaseException as error:  # handed to whoever waits
+            if future is None:
+                log.error("a job on %s failed", threading.current_thread().name, exc_info=error)
+            else:
+                _deliver(future, future.set_exception, error)
+        else:
+            if future is not None:
+                _deliver(future, future.set_result, result)
+        future = function = result = None  # an idle thread keeps nothing alive
+
+
+def _deliver(future: asyncio.Future[Any], setter: Callable[[Any], None], value: object) -> None:
+    def deliver() -> None:
+        if not future.done():
+            setter(value)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+        future.get_loop().call_soon_threadsafe(deliver)
+
+
+class SharedConnection(aiosqlite.Connection):
+    """An aiosqlite connection on a shared Worker; opens on first use and again after it was closed.
+
+    It stands in for `aiosqlite.Connection` under SQLAlchemy, so it fills the private attributes of 0.22.1 that the
+    inherited methods use.
+    """
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection], worker: Worker) -> None:
+        # The inherited constructor would make a thread.
+        self._running = True
+        self._connection: sqlite3.Connection | None = None
+        self._connector = connector
+        self._iter_chunk_size = 64
+        self._tx = worker.queue  # type: ignore[assignment] # its jobs are (future or None, function), as ours are
+        self.worker = worker
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an open file behind it."""
+        return self._connection is not None
+
+    def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
+        return self._connect().__await__()
+
+    async def _connect(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            await self.worker.call(self.open_sync)
+        return self
+
+    def open_sync(self) -> sqlite3.Connection:
+        """The bare connection, opened if need be; on the worker thread only."""
+        if self._connection is None:
+            self._connection = self._connector()
+        return self._connection
+
+    def close_sync(self) -> None:
+        """Close it; on the worker thread only."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    async def close(self) -> None:
+        """Close it after what was asked of it before."""
+        await self.worker.call(self.close_sync)
+
+    def stop(self) -> None:
+        """Close it without waiting; SQLAlchemy calls this where it cannot wait."""
+        self.worker.post(self.close_sync)
