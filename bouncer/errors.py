@@ -18,6 +18,7 @@ BouncerError
 │   └── TenantSchemaError           the file is newer than this program, or not a tenant file
 ├── VaultError                      a secret could not be read with the key at hand
 └── CommandError                    what a person asked for cannot be done; the words are for them
+    ├── UsageError                  the command itself is not written as it has to be (exit 2)
     ├── InvalidError                fields that do not validate, each with its words
     ├── NotFoundError
     ├── ConflictError               the name is taken
@@ -107,6 +108,10 @@ class VaultError(BouncerError):
 
 class CommandError(BouncerError):
     """A request that cannot be done; `str()` is one sentence for the person who asked."""
+
+
+class UsageError(CommandError):
+    """A command that is not one, or lacks or has too many words; says what to type instead."""
 
 
 class InvalidError(CommandError):

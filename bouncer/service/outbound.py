@@ -1,4 +1,4 @@
-"""Owns which addresses users' servers may have ([outbound]): pure, asked for literals in a form and for resolved ones."""
+"""Owns which addresses users' servers may have ([outbound]): pure, asked for typed and for resolved addresses."""
 
 from __future__ import annotations
 

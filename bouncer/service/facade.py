@@ -1,0 +1,41 @@
+"""Owns putting the nouns of the command layer together; each noun does its own work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bouncer.service.channels import Channels
+from bouncer.service.files import TenantFiles
+from bouncer.service.servers import Servers
+from bouncer.service.users import Users
+
+if TYPE_CHECKING:
+    from bouncer.config import Config
+    from bouncer.database import MainDatabase
+    from bouncer.service.live import Live
+    from bouncer.tenant import Tenants
+
+
+class Service:
+    """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
+
+    `live` is the supervisor, or `live.Offline()` for commands on the files of a stopped bouncer. `close` when done.
+    """
+
+    def __init__(self, config: Config, main: MainDatabase, tenants: Tenants, live: Live) -> None:
+        self.config = config
+        self.main = main
+        self.live = live
+        self.users = Users(main, tenants, live)
+        self.servers = Servers(config, self.users, live)
+        self.channels = Channels(live)
+        self.tenants = TenantFiles(self.users, tenants, live)
+
+    def configure(self, config: Config) -> None:
+        """Follow a configuration that was read again."""
+        self.config = config
+        self.servers.config = config
+
+    def close(self) -> None:
+        """End the threads that hash passwords."""
+        self.users.close()

@@ -1,0 +1,183 @@
+"""Owns how records are shown to people and to scripts: tables, words for states, JSON; reads no database."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bouncer.events import ServerState
+    from bouncer.models.main import User
+    from bouncer.models.tenant import Server
+    from bouncer.service.channels import ChannelView
+    from bouncer.service.servers import ServerView
+
+Json = dict[str, object]
+
+
+def iso(time_ms: int | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds, as in `2026-11-23T09:27:35.123Z`."""
+    if time_ms is None:
+        return None
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def when(time_ms: int | None) -> str:
+    """A time for people, in UTC to the minute."""
+    return "never" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: what came from IRC must not speak to a terminal."""
+    return "".join(
+        char if unicodedata.category(char) not in {"Cc", "Cs"} else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with the columns aligned, `head` first."""
+    cells = [[printable(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def state_words(state: ServerState) -> str:
+    """How a server is doing, in words."""
+    if state.state == "connected":
+        return f"connected since {when(state.connected_since)}"
+    if state.state == "disabled":
+        return "disabled"
+    attempt = f", attempt {state.attempt}" if state.attempt else ""
+    following = "" if state.next_attempt_s is None else f", next in {math.ceil(state.next_attempt_s)} s"
+    return f"{state.state}{attempt}{following}{': ' + state.error if state.error else ''}"
+
+
+def server_json(user: User, view: ServerView) -> Json:
+    """What `server list --json` says of a server.
+
+    `nickname` is the one wanted; `error` is "" without one; `attempt` counts from 1 since the last health, 0 before;
+    `next_attempt_s` is seconds from now or null; `connected_since` is ISO 8601 (UTC) or null; `channels` are the names
+    of those joined or to be joined, sorted.
+    """
+    row, state = view.row, view.state
+    return {
+        "user": user.name,
+        "name": row.name,
+        "address": row.address,
+        "port": row.port,
+        "tls": row.tls,
+        "nickname": row.nickname,
+        "enabled": row.enabled,
+        "state": state.state,
+        "error": state.error,
+        "attempt": state.attempt,
+        "next_attempt_s": None if state.next_attempt_s is None else round(state.next_attempt_s, 3),
+        "connected_since": iso(state.connected_since),
+        "channels": list(view.channels),
+    }
+
+
+def place(row: Server) -> str:
+    """Where a server is, as one would write it."""
+    host = f"[{row.address}]" if ":" in row.address else row.address
+    return f"{host}:{row.port}{'' if row.tls else ' (no TLS)'}"
+
+
+def servers(views: Sequence[tuple[User, ServerView]], *, with_user: bool) -> list[str]:
+    """The table of `server list`."""
+    rows = [
+        [
+            *([user.name] if with_user else []),
+            view.row.name,
+            place(view.row),
+            view.state.nickname or view.row.nickname,
+            state_words(view.state),
+            " ".join(view.channels),
+        ]
+        for user, view in views
+    ]
+    return table([*(["USER"] if with_user else []), "NAME", "ADDRESS", "NICK", "STATE", "CHANNELS"], rows)
+
+
+def server_details(view: ServerView) -> list[str]:
+    """One server in several lines."""
+    row, state = view.row, view.state
+    lines = [f"{row.name}: {state_words(state)}", f"  address: {place(row)}{', ' + state.tls if state.tls else ''}"]
+    had = state.nickname or row.nickname
+    lines.append(f"  nick: {had}{'' if had == row.nickname else f' (wanted: {row.nickname})'}")
+    if row.auth_method != "none":
+        identified = f", {state.identified}" if state.identified else ""
+        lines.append(f"  account: {row.auth_account or '-'} by {row.auth_method}{identified}")
+    if view.fingerprint:
+        lines.append(f"  client certificate: SHA-256 {view.fingerprint}")
+    if state.lag_ms is not None:
+        lines.append(f"  lag: {state.lag_ms} ms")
+    lines.append(f"  channels: {' '.join(view.channels) or 'none'}")
+    return [printable(line) for line in lines]
+
+
+def user_json(user: User) -> Json:
+    """What `user list --json` says of a user; times are ISO 8601 (UTC), limits null for the default."""
+    return {
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "admin": user.admin,
+        "enabled": user.enabled,
+        "max_servers": user.max_servers,
+        "max_disk_mb": user.max_disk_mb,
+        "created_at": iso(user.created_at),
+        "last_seen_at": iso(user.last_seen_at),
+    }
+
+
+def limit(value: int | None) -> str:
+    """A limit, or that the installation's default counts."""
+    return "default" if value is None else str(value)
+
+
+def users(rows: Sequence[User]) -> list[str]:
+    """The table of `user list`."""
+    head = ["NAME", "ADMIN", "ENABLED", "SERVERS", "DISK MB", "LAST SEEN"]
+    return table(
+        head,
+        [
+            [
+                user.name,
+                "yes" if user.admin else "no",
+                "yes" if user.enabled else "no",
+                limit(user.max_servers),
+                limit(user.max_disk_mb),
+                when(user.last_seen_at),
+            ]
+            for user in rows
+        ],
+    )
+
+
+def channel_json(view: ChannelView) -> Json:
+    """What `channel list --json` says of a channel; `topic` and `error` are "" without one."""
+    row = view.row
+    return {
+        "name": row.name,
+        "joined": row.joined,
+        "auto_join": row.auto_join,
+        "people": view.people,
+        "topic": row.topic or "",
+        "error": row.join_error or "",
+    }
+
+
+def channels(views: Sequence[ChannelView]) -> list[str]:
+    """The table of `channel list`."""
+    rows = []
+    for view in views:
+        row = view.row
+        state = "joined" if row.joined else "wanted" if row.auto_join else "left"
+        state += f": {row.join_error}" if row.join_error and not row.joined else ""
+        rows.append([row.name, state, str(view.people), row.topic or ""])
+    return table(["CHANNEL", "STATE", "PEOPLE", "TOPIC"], rows)
