@@ -1,0 +1,1 @@
+"""The web panel: server-rendered pages over the command layer; owns no data and no connection to IRC."""

@@ -1,0 +1,120 @@
+"""Puts the panel together and listens: middlewares in order, templates, static files; owns no data."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp_jinja2
+import aiohttp_session
+import jinja2
+from aiohttp import web
+
+from bouncer.errors import ConfigError
+from web import irctext, middlewares, present
+from web.context import CONFIG, SERVICE, SESSIONS
+from web.routes import ROUTES, static_route
+from web.sessions import SessionRows
+from web.streams import STREAMS, Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bouncer.config import Config
+    from bouncer.service import Service
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "iso": present.iso,
+    "utc": present.utc,
+    "clock": present.clock,
+    "sentence": present.sentence,
+    "nick_class": present.nick_class,
+    "plain": irctext.plain,
+    "irc": irctext.html,
+}
+KEEPALIVE_S = 30.0
+SHUTDOWN_S = 3.0
+"""Requests that are being answered get this long when the panel closes."""
+
+
+def make_app(config: Config, service: Service) -> web.Application:
+    """The panel as an application, which its caller runs; reads its files now, so call it before serving."""
+    sessions = SessionRows(service.main, secure=config.web.public_url.startswith("https://"))
+    app = web.Application(
+        client_max_size=config.limits.panel_body_bytes,
+        middlewares=[
+            middlewares.errors,
+            middlewares.deadline,
+            middlewares.same_origin,
+            middlewares.client_address,
+            aiohttp_session.session_middleware(sessions),
+            middlewares.signed_in,
+        ],
+    )
+    app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
+    _templates(app)
+    app.add_routes([*ROUTES, static_route(HERE / "static")])
+    app.on_response_prepare.append(middlewares.security_headers)
+    app.on_shutdown.append(app[STREAMS].close)
+    return app
+
+
+def _templates(app: web.Application) -> None:
+    env = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        undefined=jinja2.StrictUndefined,
+        auto_reload=False,
+        filters=FILTERS,
+    )
+    versions = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in (HERE / "static").iterdir()}
+    env.globals["static"] = lambda name: f"/static/{name}?v={versions[name]}"
+    env.globals.update({"flash": "", "section": "", "running": True})
+    for name in env.list_templates():
+        env.get_template(name)  # compiled now: no request reads a file, and a broken one stops the start
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel that listens; `address` is its URL, or the path of its socket."""
+
+    address: str
+    _runner: web.AppRunner
+
+    async def close(self) -> None:
+        """Stop listening, end streams, let other requests finish for a moment. May be called again."""
+        await self._runner.cleanup()
+
+
+async def start_panel(config: Config, service: Service) -> Panel:
+    """Listen where `[web]` says; raises ConfigError when that is off or not possible."""
+    endpoint = config.web.listen
+    if endpoint is None:
+        raise ConfigError("web.listen: the panel is off")
+    runner = web.AppRunner(
+        make_app(config, service), access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S
+    )
+    await runner.setup()
+    site: web.BaseSite
+    if endpoint.path is not None:
+        site = web.UnixSite(runner, str(endpoint.path))
+    else:
+        site = web.TCPSite(runner, endpoint.host, endpoint.port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(f"web.listen: {endpoint.uri}: {error.strerror or error}") from error
+    if endpoint.path is not None:
+        return Panel(str(endpoint.path), runner)
+    port = runner.addresses[0][1]
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    address = f"http://{host}:{port}"
+    log.info("the panel listens on %s", address)
+    return Panel(address, runner)

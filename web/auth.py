@@ -1,0 +1,57 @@
+"""Owns signing in and out of the panel, and where one may be sent afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import aiohttp_session
+
+from web.sessions import SIGNED_IN
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+HOME = "/servers"
+
+
+async def sign_in(request: web.Request, user_id: int) -> None:
+    """Start a session with a new token for this user; the one the browser had ends."""
+    session = await aiohttp_session.new_session(request)
+    session["user_id"] = user_id
+
+
+async def sign_out(request: web.Request) -> None:
+    """End this browser's session."""
+    (await aiohttp_session.get_session(request)).invalidate()
+    request.pop(SIGNED_IN, None)
+
+
+async def flash(request: web.Request, words: str) -> None:
+    """Say `words` on the next page this user sees."""
+    (await aiohttp_session.get_session(request))["flash"] = words
+
+
+async def take_flash(request: web.Request) -> str:
+    """What `flash` left for this page, once."""
+    session = await aiohttp_session.get_session(request)
+    return str(session.pop("flash")) if "flash" in session else ""
+
+
+def local_path(wanted: str) -> str:
+    """`wanted` when it is a path of this site, else the home page: nobody is sent elsewhere after the sign-in."""
+    if not wanted.startswith("/") or wanted.startswith("//") or len(wanted) > 2000:
+        return HOME
+    if "\\" in wanted or not wanted.isprintable() or not wanted.isascii():
+        return HOME
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:
+        return HOME
+    return wanted if not parts.scheme and not parts.netloc else HOME
+
+
+def sign_in_path(request: web.Request) -> str:
+    """The sign-in page that leads back to what this request wanted to see."""
+    wanted = request.raw_path if request.method in ("GET", "HEAD") else HOME
+    return "/session/new" if wanted in ("/", HOME) else f"/session/new?next={quote(local_path(wanted), safe='')}"

@@ -1,0 +1,76 @@
+"""Owns what handlers share: the application's keys, rendering, redirecting, reading forms and ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from bouncer.config import Config
+from bouncer.service import Service
+from web.sessions import SIGNED_IN, SessionRows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from web.sessions import SignedIn
+
+CONFIG = web.AppKey("config", Config)
+SERVICE = web.AppKey("service", Service)
+SESSIONS = web.AppKey("sessions", SessionRows)
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def service(request: web.Request) -> Service:
+    """The command layer."""
+    return request.app[SERVICE]
+
+
+def me(request: web.Request) -> SignedIn:
+    """Who is signed in; only for routes behind the sign-in (the middleware holds the others off)."""
+    return request[SIGNED_IN]
+
+
+def render(
+    request: web.Request, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
+) -> web.Response:
+    """A page or fragment from a template, which also gets `user` (`SignedIn` or None) and `path`."""
+    values = {"user": request.get(SIGNED_IN), "path": request.path, **(context or {})}
+    return aiohttp_jinja2.render_template(template, request, values, status=status)
+
+
+def see_other(location: str) -> web.Response:
+    """303: what the browser does after a form, returned (not raised) so that no open block is rolled back."""
+    return web.Response(status=303, headers={"Location": location})
+
+
+def path_id(request: web.Request, name: str = "id") -> int:
+    """The id in the path; one that no row can have is a 404 like any unknown one."""
+    digits = request.match_info[name]
+    if len(digits) > 18:
+        raise web.HTTPNotFound
+    return int(digits)
+
+
+async def form(request: web.Request) -> dict[str, str]:
+    """The posted text fields, the last of each name; files are refused.
+
+    Raises:
+        web.HTTPUnsupportedMediaType: the body is no form.
+        web.HTTPRequestEntityTooLarge: it is over the application's limit.
+        web.HTTPBadRequest: it cannot be decoded.
+    """
+    if request.body_exists and request.content_type not in FORM_TYPES:
+        raise web.HTTPUnsupportedMediaType
+    try:
+        posted = await request.post()
+    except (ValueError, LookupError) as error:
+        raise web.HTTPBadRequest from error
+    fields: dict[str, str] = {}
+    for name, value in posted.items():
+        if not isinstance(value, str):
+            raise web.HTTPUnsupportedMediaType
+        fields[name] = value
+    return fields

@@ -1,0 +1,206 @@
+"""Owns what happens around every handler: headers, error pages, deadline, cross-origin refusal, sign-in, tenant."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp_session
+from aiohttp import web
+
+from bouncer import tenant
+from bouncer.errors import CommandError, NotFoundError, TenantBusyError
+from web.auth import sign_in_path
+from web.context import CONFIG, render, see_other
+from web.sessions import ADDRESS, SIGNED_IN
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+    from bouncer.config import Config, Network
+
+log = logging.getLogger(__name__)
+
+DEADLINE_S = 30.0
+"""A request that has no answer by then is given up; streams are exempt and have deadlines of their own."""
+LONG_S = 600.0
+"""The same for what takes long with much history."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PUBLIC = frozenset({"session.new", "session.create", "static"})
+STREAMS = frozenset({"events"})
+LONG = frozenset({"server.delete"})
+FRAGMENTS = frozenset({"events", "server.state"})
+PASSWORD_FIRST = frozenset({"account.password", "account.password.update", "session.delete"})
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # not no-referrer: browsers would then send `Origin: null` with our forms
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+ERRORS = {
+    400: ("That did not arrive whole", "The request could not be read. Go back and try again."),
+    403: ("Not from here", "The request came from another site, so it was refused."),
+    404: ("Nothing here", "There is no such page, or it is not yours."),
+    405: ("Not like that", "This address does not take that kind of request."),
+    413: ("Too much at once", "What was sent is larger than this page takes."),
+    415: ("Not a form", "This address takes forms only."),
+    429: ("Too many at once", "Wait a little, then try again."),
+    500: ("Something broke", "The error is in the bouncer's log. Your IRC connections are not affected by it."),
+    503: ("That took too long", "The bouncer is busy or its storage does not answer. Try again in a moment."),
+}
+
+
+async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler: every response carries the same protections, and no page is kept by a cache."""
+    response.headers.update(HEADERS)
+    if request.match_info.route.name != "static" or response.status >= HTTPStatus.BAD_REQUEST:
+        response.headers["Cache-Control"] = "no-store"
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every failure becomes a page in the panel's own look; the only place of the panel that catches everything."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        page = _error_page(request, error.status)
+        if "Allow" in error.headers:
+            page.headers["Allow"] = error.headers["Allow"]
+        return page
+    except NotFoundError:
+        return _error_page(request, 404)
+    except CommandError as error:
+        return _error_page(request, 409, str(error))
+    except (TimeoutError, TenantBusyError):
+        log.warning("%s %s took too long", request.method, request.path)
+        return _error_page(request, 503)
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _error_page(request, 500)
+
+
+def _error_page(request: web.Request, status: int, words: str = "") -> web.Response:
+    title, sentence = ERRORS.get(status, ("That cannot be done", "Go back and try again."))
+    context = {"status": status, "title": title, "sentence": words or sentence}
+    return render(request, "error.html", context, status=status)
+
+
+@web.middleware
+async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No request occupies the panel for longer than `DEADLINE_S`, or `LONG_S` for the few that may."""
+    if request.match_info.route.name in STREAMS:
+        return await handler(request)
+    async with asyncio.timeout(LONG_S if request.match_info.route.name in LONG else DEADLINE_S):
+        return await handler(request)
+
+
+@web.middleware
+async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse unsafe requests that another site made a browser send; see `from_here`."""
+    if request.method not in SAFE_METHODS and not from_here(request, request.app[CONFIG]):
+        raise web.HTTPForbidden
+    return await handler(request)
+
+
+def from_here(request: web.Request, config: Config) -> bool:
+    """Whether an unsafe request comes from our own pages.
+
+    Browsers say so in Sec-Fetch-Site, older ones (and any over plain http to another host) in Origin. Origin is
+    compared with the public URL where there is one: the request's own Host is not what the browser saw when a proxy is
+    between, and anyone can make a name point here. A request with neither header is not from a browser.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    if config.web.public_url:
+        public = urlsplit(config.web.public_url)
+        return origin == f"{public.scheme}://{public.netloc}"
+    return origin == f"http://{request.host}" and _is_ours(request.host, config)
+
+
+def _is_ours(host: str, config: Config) -> bool:
+    """A Host nobody else can make point here: a literal address, localhost, or the listener's own name."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or (config.web.listen is not None and name == config.web.listen.host):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+@web.middleware
+async def client_address(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Set `request[ADDRESS]`: who asks, for the throttle; X-Forwarded-For counts only from a trusted proxy."""
+    request[ADDRESS] = _address(request)
+    return await handler(request)
+
+
+def _address(request: web.Request) -> str:
+    address = request.remote or ""  # empty on a unix socket, where only a proxy of this machine can be
+    trusted = request.app[CONFIG].web.trusted_proxies
+    hops = [hop.strip() for value in request.headers.getall("X-Forwarded-For", ()) for hop in value.split(",")]
+    while hops and _trusted(address, trusted):
+        address = hops.pop()[:64]
+    return address
+
+
+def _trusted(address: str, trusted: tuple[Network, ...]) -> bool:
+    if not address:
+        return True
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in trusted)
+
+
+@web.middleware
+async def signed_in(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only the signed-in pass, each inside the tenant of the session's user; the id never comes from the request."""
+    route = request.match_info.route.name
+    if route == "static":
+        return await handler(request)
+    await aiohttp_session.get_session(request)
+    user = request.get(SIGNED_IN)
+    if request.match_info.http_exception is not None or (user is None and route in PUBLIC):
+        return await handler(request)
+    if user is None or (user.password_temporary and route not in PASSWORD_FIRST):
+        return _elsewhere(request, sign_in_path(request) if user is None else "/account/password")
+    if route in STREAMS:  # lives for hours and reads nothing: it must not keep the tenant's file in use
+        return await handler(request)
+    async with tenant.switch(user.id):
+        return await handler(request)
+
+
+def _elsewhere(request: web.Request, location: str) -> web.Response:
+    """A page sends its reader on; a part of one, which script asked for, can only be refused."""
+    if request.match_info.route.name in FRAGMENTS:
+        return web.Response(status=401, text="sign in first\n")
+    return see_other(location)

@@ -1,0 +1,182 @@
+"""Owns how things look in words: server states, durations, nick colours; pure, for the templates."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from bouncer.clock import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bouncer.models.tenant import ServerEvent
+    from bouncer.service.servers import ServerView
+
+NICK_COLOURS = 12
+
+
+class Shown(NamedTuple):
+    """A state as word, icon and style; never by colour alone."""
+
+    kind: str
+    word: str
+    icon: str
+
+
+STATES: Mapping[str, Shown] = {
+    "connected": Shown("connected", "Connected", "check"),
+    "connecting": Shown("connecting", "Connecting", "turn"),
+    "disconnected": Shown("disconnected", "Not connected", "wait"),
+    "failed": Shown("failed", "Failed", "alert"),
+    "disabled": Shown("disabled", "Off", "off"),
+}
+
+TONES: Mapping[str, str] = {
+    "connected": "ok",
+    "registered": "ok",
+    "identified": "ok",
+    "joined": "ok",
+    "disconnected": "warn",
+    "backoff": "warn",
+    "failed": "bad",
+    "error": "bad",
+    "refused": "bad",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCard:
+    """One server as the list and its page show it; times in ms UTC."""
+
+    id: int
+    name: str
+    address: str
+    tls: bool
+    shown: Shown
+    wanted: bool
+    nick: str
+    nick_wanted: str
+    error: str
+    waits: str
+    next_at: int | None
+    next_words: str
+    connected_since: int | None
+    lag: str
+    clients: int
+    channels: int
+    tls_words: str
+    identified: str
+
+
+def server_card(view: ServerView) -> ServerCard:
+    """What there is to show of a server right now."""
+    row, state = view.row, view.state
+    host = f"[{row.address}]" if ":" in row.address else row.address
+    waiting = state.state in ("disconnected", "failed", "connecting") and state.next_attempt_s is not None
+    next_s = max(0.0, state.next_attempt_s or 0.0)
+    return ServerCard(
+        id=row.id,
+        name=row.name,
+        address=f"{host}:{row.port}",
+        tls=row.tls,
+        shown=STATES[state.state],
+        wanted=row.enabled,
+        nick=(state.nickname or row.nickname) if state.state == "connected" else row.nickname,
+        nick_wanted=row.nickname,
+        error="" if state.state == "connected" else state.error,
+        waits=_waits(state.attempt, waiting) if state.state not in ("connected", "disabled") else "",
+        next_at=now_ms() + round(next_s * 1000) if waiting else None,
+        next_words=duration(next_s) if waiting else "",
+        connected_since=state.connected_since if state.state == "connected" else None,
+        lag="" if state.lag_ms is None or state.state != "connected" else milliseconds(state.lag_ms),
+        clients=state.clients,
+        channels=len(view.channels),
+        tls_words=_encryption(view),
+        identified=state.identified if state.state == "connected" else "",
+    )
+
+
+def _waits(attempt: int, waiting: bool) -> str:
+    if waiting:
+        return f"attempt {attempt} failed, next in" if attempt else "next attempt in"
+    return f"attempt {attempt}" if attempt > 1 else ""
+
+
+def _encryption(view: ServerView) -> str:
+    row = view.row
+    if not row.tls:
+        return "none"
+    if view.state.state == "connected" and view.state.tls:
+        return view.state.tls
+    if row.tls_fingerprint:
+        return "TLS, checked by fingerprint"
+    return "TLS, checked by authority" if row.tls_verify else "TLS, not checked"
+
+
+def duration(seconds: float) -> str:
+    """A rough length of time: `42 s`, `3 min`, `2 h`, `5 days`."""
+    if seconds < 100:
+        return f"{max(0, round(seconds))} s"
+    for size, unit in ((60, "min"), (3600, "h")):
+        if seconds < size * 100:
+            return f"{round(seconds / size)} {unit}"
+    return f"{round(seconds / 86_400)} days"
+
+
+def milliseconds(value: int) -> str:
+    """A delay: `42 ms` or `1.5 s`."""
+    return f"{value} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def iso(ms: int) -> str:
+    """For `<time datetime>`."""
+    return _moment(ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+
+
+def utc(ms: int) -> str:
+    """A moment for a reader without script."""
+    return _moment(ms).strftime("%-d %b %Y, %H:%M UTC")
+
+
+def clock(ms: int) -> str:
+    """The time of day, UTC."""
+    return _moment(ms).strftime("%H:%M")
+
+
+def day(ms: int) -> str:
+    """The day, UTC, as a separator in a conversation."""
+    return _moment(ms).strftime("%A, %-d %B %Y")
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms // 1000, UTC)
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop: the command layer's words for fields begin small."""
+    words = words[:1].upper() + words[1:]
+    return words if words.endswith((".", "!", "?", ")")) else f"{words}."
+
+
+def nick_class(nick: str) -> str:
+    """The style of a nick's colour: the same nick always has the same."""
+    return f"n{zlib.crc32(nick.lower().encode('utf-8', 'replace')) % NICK_COLOURS}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A line of the lifecycle log."""
+
+    time: int
+    tone: str
+    words: str
+
+
+def log_entry(row: ServerEvent) -> LogEntry:
+    """One event in words."""
+    kind = row.kind.replace("_", " ").replace("-", " ")
+    words = f"{kind[:1].upper()}{kind[1:]}" + (f": {row.detail}" if row.detail else "")
+    return LogEntry(row.time, TONES.get(row.kind, ""), words)

@@ -1,0 +1,50 @@
+"""Every address of the panel on one page; names are what the middlewares go by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from web.views import account, channels, events, messages, servers, session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID = "{id:[0-9]+}"
+
+ROUTES = (
+    web.get("/", servers.home, name="home"),
+    web.get("/session/new", session.new, name="session.new"),
+    web.post("/session", session.create, name="session.create"),
+    web.post("/session/delete", session.delete, name="session.delete"),
+    web.get("/account", account.show, name="account"),
+    web.get("/account/password", account.password, name="account.password"),
+    web.post("/account/password", account.update_password, name="account.password.update"),
+    web.post("/account/sessions/delete", account.end_other_sessions, name="account.sessions.delete"),
+    web.get("/servers", servers.index, name="servers"),
+    web.post("/servers", servers.create, name="server.create"),
+    web.get("/servers/new", servers.new, name="server.new"),
+    web.get(f"/servers/{ID}", servers.show, name="server"),
+    web.post(f"/servers/{ID}", servers.update, name="server.update"),
+    web.get(f"/servers/{ID}/edit", servers.edit, name="server.edit"),
+    web.get(f"/servers/{ID}/state", servers.state, name="server.state"),
+    web.get(f"/servers/{ID}/delete", servers.confirm_delete, name="server.delete.confirm"),
+    web.post(f"/servers/{ID}/delete", servers.delete, name="server.delete"),
+    web.post(f"/servers/{ID}/connection", servers.connect, name="server.connect"),
+    web.post(f"/servers/{ID}/connection/delete", servers.disconnect, name="server.disconnect"),
+    web.get(f"/servers/{ID}/messages", messages.server, name="server.messages"),
+    web.get(f"/servers/{ID}/channels", channels.index, name="channels"),
+    web.post(f"/servers/{ID}/channels", channels.join, name="channel.create"),
+    web.get(f"/channels/{ID}", channels.show, name="channel"),
+    web.post(f"/channels/{ID}/delete", channels.part, name="channel.delete"),
+    web.get(f"/channels/{ID}/messages", messages.channel, name="channel.messages"),
+    web.get(f"/conversations/{ID}", messages.show_conversation, name="conversation"),
+    web.get(f"/conversations/{ID}/messages", messages.conversation, name="conversation.messages"),
+    web.get("/events", events.stream, name="events"),
+)
+
+
+def static_route(folder: Path) -> web.StaticDef:
+    """Stylesheet, script and pictures; no listing, no way out of the folder."""
+    return web.static("/static", folder, name="static")

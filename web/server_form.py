@@ -1,0 +1,89 @@
+"""Owns the server form: what it shows for a new, a stored and a refused server, and what it posts means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bouncer.service.fields import CLEAR, KEEP, new_server
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bouncer.service.fields import ServerFields
+
+SECRETS = ("password", "auth_password")
+CHECKS = ("tls", "tls_verify", "auth_required", "keep_nick", "enabled")
+TEXTS = (
+    "name",
+    "address",
+    "port",
+    "tls_fingerprint",
+    "nickname",
+    "alternatives",
+    "username",
+    "realname",
+    "auth_method",
+    "auth_account",
+    "connect_commands",
+    "channels",
+    "flood_burst",
+    "flood_interval_ms",
+    "quit_message",
+)
+SHOWN = frozenset((*SECRETS, *CHECKS, *TEXTS))
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What the fields show, and which secrets are stored; a secret itself is never among the values."""
+
+    shown: Mapping[str, str | bool]
+    secrets: frozenset[str] = field(default=frozenset())
+
+    def __getitem__(self, name: str) -> str | bool:
+        return self.shown[name]
+
+    def opened(self, *names: str) -> bool:
+        """Whether any of these has something in it, so that its part of the form is opened."""
+        return any(self.shown[name] for name in names)
+
+
+def fresh(user_name: str) -> Values:
+    """An empty form: TLS on, connected at once, one's own name as the nick."""
+    fields = new_server(user_name)
+    return stored(fields)
+
+
+def stored(fields: ServerFields) -> Values:
+    """The form for a server as it is."""
+    shown: dict[str, str | bool] = {name: getattr(fields, name) for name in CHECKS}
+    for name in TEXTS:
+        value = getattr(fields, name)
+        shown[name] = "" if value is None else str(value)
+    shown["channels"] = "\n".join(join.name for join in fields.channels)
+    return Values(shown | _boxes({}), frozenset(name for name in SECRETS if getattr(fields, name) is KEEP))
+
+
+def again(posted: Mapping[str, str], fields: ServerFields | None = None) -> Values:
+    """The form as it was posted, secrets left out; `fields` are those of the server that is being changed."""
+    base = stored(fields) if fields is not None else fresh("")
+    shown: dict[str, str | bool] = {name: posted.get(name, base[name]) for name in TEXTS}
+    shown |= {name: bool(posted.get(name)) for name in CHECKS}
+    return Values(shown | _boxes(posted), base.secrets)
+
+
+def _boxes(posted: Mapping[str, str]) -> dict[str, str | bool]:
+    return {f"{name}_clear": bool(posted.get(f"{name}_clear")) for name in SECRETS}
+
+
+def raw(posted: Mapping[str, str]) -> dict[str, object]:
+    """What to give to the command layer: boxes not ticked are not posted; an empty secret keeps what there is."""
+    values: dict[str, object] = {name: posted[name] for name in TEXTS if name in posted}
+    values |= {name: posted.get(name, "") for name in CHECKS}
+    for name in SECRETS:
+        if posted.get(name):
+            values[name] = posted[name]
+        elif posted.get(f"{name}_clear"):
+            values[name] = CLEAR
+    return values

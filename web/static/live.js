@@ -1,0 +1,143 @@
+// What the pages gain with script: state that follows the bouncer, times in the reader's own words. Without it all works too.
+"use strict";
+
+const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+
+function relative(seconds) {
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.round(seconds / size), unit);
+  }
+  return RELATIVE.format(0, "second");
+}
+
+function countdown(seconds) {
+  const left = Math.max(0, Math.round(seconds));
+  if (left < 100) return `${left} s`;
+  return left < 6000 ? `${Math.round(left / 60)} min` : `${Math.round(left / 3600)} h`;
+}
+
+function say(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+function tellTimes(root) {
+  const now = Date.now();
+  for (const element of root.querySelectorAll("time[data-as]")) {
+    const moment = Date.parse(element.dateTime);
+    const seconds = (moment - now) / 1000;
+    if (element.dataset.as === "countdown") say(element, countdown(seconds));
+    else if (element.dataset.as === "clock") say(element, CLOCK.format(moment));
+    else if (element.dataset.as === "relative") say(element, relative(seconds));
+    else say(element, FULL.format(moment));
+    if (!element.title && element.dataset.as !== "countdown") element.title = FULL.format(moment);
+  }
+}
+
+// The server separates days in UTC; here they are the reader's days.
+function separateDays(list) {
+  for (const separator of list.querySelectorAll(".day")) separator.remove();
+  let last = "";
+  for (const message of list.querySelectorAll(".message")) {
+    const day = DAY.format(Date.parse(message.querySelector("time").dateTime));
+    if (day !== last) {
+      const separator = document.createElement("h2");
+      separator.className = "day";
+      separator.append(document.createElement("span"));
+      separator.firstChild.textContent = day;
+      message.before(separator);
+    }
+    last = day;
+  }
+}
+
+async function fetched(address) {
+  const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "error" });
+  if (answer.status === 401) location.reload();
+  return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+}
+
+// Put a fresh part in the place of the old one, keeping the focus where it was.
+function swap(old, fresh) {
+  if (!fresh || old.isEqualNode(fresh)) return;
+  const focused = old.contains(document.activeElement) ? focusKey(document.activeElement) : null;
+  old.replaceWith(document.adoptNode(fresh));
+  tellTimes(fresh);
+  if (focused) [...fresh.querySelectorAll("a, button")].find((item) => focusKey(item) === focused)?.focus();
+}
+
+function focusKey(element) {
+  return `${element.tagName} ${element.getAttribute("href") ?? element.form?.getAttribute("action") ?? ""}`;
+}
+
+const waiting = new Map();
+const SETTLE_MS = 250;
+
+// Many events in a moment (a netsplit) make one fetch.
+function soon(key, work) {
+  if (waiting.has(key)) return;
+  waiting.set(key, setTimeout(async () => {
+    waiting.delete(key);
+    try {
+      await work();
+    } catch {
+      // The next event, or the next visit, brings it up to date.
+    }
+  }, SETTLE_MS));
+}
+
+function refreshServer(id) {
+  for (const part of document.querySelectorAll(`[data-server="${CSS.escape(String(id))}"]`)) {
+    soon(part.dataset.live, async () => {
+      const fresh = await fetched(part.dataset.live);
+      const current = document.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
+      if (fresh && current) swap(current, fresh.querySelector("[data-live]"));
+    });
+  }
+}
+
+function refreshAll() {
+  const list = document.querySelector('[data-live="list"]');
+  if (list) {
+    soon("list", async () => {
+      const fresh = await fetched(location.href);
+      if (fresh) swap(list.isConnected ? list : document.querySelector('[data-live="list"]'), fresh.querySelector('[data-live="list"]'));
+    });
+  }
+  for (const part of document.querySelectorAll(".stack[data-server]")) refreshServer(part.dataset.server);
+}
+
+let stream = null;
+
+function listen() {
+  if (stream || document.hidden || !document.querySelector("[data-live]")) return;
+  stream = new EventSource(document.body.dataset.events);
+  stream.addEventListener("server", (event) => refreshServer(JSON.parse(event.data).server));
+  stream.addEventListener("roster", (event) => refreshServer(JSON.parse(event.data).server));
+  stream.addEventListener("servers", refreshAll);
+  stream.addEventListener("overflow", refreshAll);
+  stream.addEventListener("open", refreshAll); // whatever happened while nobody listened
+}
+
+// A hidden page holds no connection: browsers have six for a site, and phones have batteries.
+function hush() {
+  stream?.close();
+  stream = null;
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+addEventListener("pagehide", hush);
+addEventListener("pageshow", listen);
+addEventListener("submit", (event) => {
+  // Not disabled at once: the button's own value is part of what is sent.
+  setTimeout(() => event.target.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
+});
+addEventListener("pageshow", () => document.querySelectorAll("button:disabled").forEach((button) => { button.disabled = false; }));
+
+document.querySelectorAll(".messages").forEach(separateDays);
+tellTimes(document);
+setInterval(() => tellTimes(document), 1000);
+if (document.body.dataset.events) listen();

@@ -1,0 +1,58 @@
+"""Channels of a server: the list with joining, one channel with its people, leaving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bouncer.errors import InvalidError
+from web.auth import flash, take_flash
+from web.context import form, me, path_id, render, see_other, service
+from web.people import groups
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+
+async def index(request: web.Request) -> web.Response:
+    """The channels of a server and the form to join one."""
+    return await _index(request, {"name": "", "key": ""}, {})
+
+
+async def _index(request: web.Request, values: dict[str, str], errors: dict[str, str]) -> web.Response:
+    user, server_id = me(request), path_id(request)
+    context = {
+        "row": await service(request).servers.get(user.id, server_id),
+        "channels": await service(request).channels.list(user.id, server_id),
+        "conversations": await service(request).channels.conversations(user.id, server_id),
+        "values": values,
+        "errors": errors,
+        "flash": await take_flash(request),
+    }
+    return render(request, "channels/index.html", context, status=422 if errors else 200)
+
+
+async def join(request: web.Request) -> web.Response:
+    """Join a channel now and at each connecting."""
+    fields, server_id = await form(request), path_id(request)
+    name = fields.get("name", "").strip()
+    try:
+        row = await service(request).channels.join(me(request).id, server_id, name, fields.get("key") or None)
+    except InvalidError as error:
+        return await _index(request, {"name": name, "key": ""}, error.fields)
+    await flash(request, f"{row.name} is joined whenever this server is connected.")
+    return see_other(f"/servers/{server_id}/channels")
+
+
+async def show(request: web.Request) -> web.Response:
+    """One channel: topic and people."""
+    view = await service(request).channels.get(me(request).id, path_id(request))
+    context = {"view": view, "groups": groups(view), "flash": await take_flash(request)}
+    return render(request, "channels/show.html", context)
+
+
+async def part(request: web.Request) -> web.Response:
+    """Leave a channel and do not join it again; the history stays."""
+    await form(request)
+    row = await service(request).channels.part(me(request).id, path_id(request))
+    await flash(request, f"{row.name} is left. Its history stays here.")
+    return see_other(f"/servers/{row.server_id}/channels")
