@@ -192,6 +192,12 @@ class Message:
                         tags[key] = unescape_tag(value)
         return tags
 
+    def tag_items(self) -> list[str]:
+        """The tags as written, `key=escaped` or `key`, in their order."""
+        if self._raw is None or not self._tag_text:
+            return [f"{key}={escape_tag(value)}" if value else key for key, value in self.tags.items()]
+        return self._tag_text[1:].split(";")
+
     @property
     def has_tags(self) -> bool:
         """Whether the line carried tags, known without decoding them."""
