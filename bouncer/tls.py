@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import ipaddress
 import os
+import re
 import ssl
 import tempfile
 from dataclasses import dataclass
@@ -53,10 +54,7 @@ def self_signed(hosts: Sequence[str]) -> Certificate:
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:
-            try:
-                names.append(x509.DNSName(host.encode("idna").decode("ascii")))
-            except UnicodeError:
-                raise ConfigError(f"{host!r} is not a host name") from None
+            names.append(x509.DNSName(_dns_name(host)))
     if not names:
         raise ConfigError("a certificate needs at least one host name or address")
     return _make(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName(names))
@@ -74,6 +72,14 @@ def pem_fingerprint(pem: str) -> str:
     except ValueError:
         raise ConfigError("there is no certificate in this PEM text") from None
     return fingerprint(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def _dns_name(host: str) -> str:
+    with contextlib.suppress(UnicodeError):
+        name = host.encode("idna").decode("ascii")
+        if re.fullmatch(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+            return name
+    raise ConfigError(f"{host!r} is not a host name")
 
 
 def _make(name: str, usage: x509.ObjectIdentifier, extra: x509.SubjectAlternativeName | None) -> Certificate:

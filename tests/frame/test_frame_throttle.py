@@ -1,0 +1,136 @@
+"""Failed sign-ins cost time, and nobody can lock another out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bouncer import throttle
+from bouncer.throttle import Outcome, Throttle, prefix
+
+HERE, SAME_NET, THERE = "192.0.2.7", "192.0.2.200", "198.51.100.1"
+
+
+def fail(table: Throttle, account: str, address: str, now_ms: int) -> None:
+    assert table.begin(account, address, now_ms).refuse_ms == 0
+    table.finish(account, address, Outcome.WRONG, now_ms)
+
+
+def failures_until_refused(table: Throttle, account: str, address: str, now_ms: int) -> int:
+    count = 0
+    while not table.begin(account, address, now_ms).refuse_ms:
+        table.finish(account, address, Outcome.WRONG, now_ms)
+        count += 1
+    return count
+
+
+def test_a_few_failures_are_free_then_the_wait_doubles_up_to_a_quarter_of_an_hour() -> None:
+    table, now_ms, waits = Throttle(), 1_000_000, []
+    for _ in range(throttle.FREE_FAILURES):
+        fail(table, "anna", HERE, now_ms)
+    for _ in range(14):
+        fail(table, "anna", HERE, now_ms)
+        waits.append(table.begin("anna", HERE, now_ms).refuse_ms)
+        now_ms += waits[-1]
+    assert waits[:5] == [1_000, 2_000, 4_000, 8_000, 16_000]
+    assert waits[-1] == throttle.LONGEST_WAIT_MS
+
+
+def test_the_whole_prefix_waits_and_another_prefix_does_not() -> None:
+    table = Throttle()
+    failures_until_refused(table, "anna", HERE, 0)
+    assert table.begin("anna", SAME_NET, 0).refuse_ms
+    assert not table.begin("anna", THERE, 0).refuse_ms
+    assert not table.begin("ben", HERE, 0).refuse_ms
+
+
+def test_strangers_can_slow_an_account_down_by_seconds_and_no_more() -> None:
+    table = Throttle()
+    for number in range(200):
+        failures_until_refused(table, "anna", f"10.0.{number}.1", 0)
+    found = table.begin("anna", HERE, 0)
+    assert (found.refuse_ms, found.delay_ms) == (0, throttle.ACCOUNT_LONGEST_MS)
+
+
+def test_a_success_clears_what_its_own_prefix_had() -> None:
+    table = Throttle()
+    for _ in range(throttle.FREE_FAILURES):
+        fail(table, "anna", HERE, 0)
+    assert not table.begin("anna", HERE, 0).refuse_ms
+    table.finish("anna", HERE, Outcome.RIGHT, 0)
+    assert failures_until_refused(table, "anna", HERE, 0) == throttle.FREE_FAILURES + 1
+
+
+def test_successes_alone_are_never_slowed_down() -> None:
+    table = Throttle()
+    for _ in range(1000):
+        assert table.begin("anna", HERE, 0) == throttle.Decision(0, 0)
+        table.finish("anna", HERE, Outcome.RIGHT, 0)
+    assert len(table) == 0
+
+
+def test_many_clients_may_come_back_at_once() -> None:
+    table = Throttle()
+    assert all(table.begin("anna", HERE, 0).refuse_ms == 0 for _ in range(throttle.UNDECIDED))
+    assert table.begin("anna", HERE, 0).refuse_ms == throttle.FIRST_WAIT_MS
+
+
+def test_after_a_failure_guesses_are_taken_one_at_a_time() -> None:
+    table = Throttle()
+    fail(table, "anna", HERE, 0)
+    assert not table.begin("anna", HERE, 0).refuse_ms
+    assert table.begin("anna", HERE, 0).refuse_ms
+    table.finish("anna", HERE, Outcome.UNDECIDED, 0)
+    assert not table.begin("anna", HERE, 0).refuse_ms
+
+
+def test_failures_are_forgotten_after_an_hour() -> None:
+    table = Throttle()
+    failures_until_refused(table, "anna", HERE, 0)
+    assert table.begin("anna", HERE, throttle.FORGET_MS) == throttle.Decision(0, 0)
+
+
+def test_names_are_one_whatever_their_case() -> None:
+    table = Throttle()
+    failures_until_refused(table, "Anna", HERE, 0)
+    assert table.begin("aNNa", HERE, 0).refuse_ms
+
+
+def test_the_table_has_a_bound_and_forgets_the_oldest() -> None:
+    table = Throttle(max_entries=100)
+    for number in range(500):
+        fail(table, f"user{number}", HERE, number)
+    assert len(table) == 200
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait_for_years() -> None:
+    table = Throttle()
+    failures_until_refused(table, "anna", HERE, 10**13)
+    assert table.begin("anna", HERE, 0).refuse_ms == throttle.LONGEST_WAIT_MS
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("/run/bouncer.sock", ""),
+    ],
+)
+def test_an_address_counts_for_its_network(address: str, network: str) -> None:
+    assert prefix(address) == network
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([HERE, THERE]), st.sampled_from(list(Outcome)))))
+def test_whatever_happened_the_delay_and_the_wait_have_a_bound(events: list[tuple[str, str, Outcome]]) -> None:
+    table = Throttle()
+    for account, address, outcome in events:
+        found = table.begin(account, address, 0)
+        assert 0 <= found.refuse_ms <= throttle.LONGEST_WAIT_MS
+        assert 0 <= found.delay_ms <= throttle.ACCOUNT_LONGEST_MS
+        if not found.refuse_ms:
+            table.finish(account, address, outcome, 0)
