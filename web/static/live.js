@@ -137,6 +137,13 @@ addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => document.querySelectorAll("button:disabled").forEach((button) => { button.disabled = false; }));
 
+// The usual port follows the encryption; any other number is the reader's own.
+const PORTS = { true: "6697", false: "6667" };
+document.getElementById("tls")?.addEventListener("change", ({ target }) => {
+  const port = document.getElementById("port");
+  if (port.value === PORTS[!target.checked]) port.value = PORTS[target.checked];
+});
+
 document.querySelectorAll(".messages").forEach(separateDays);
 tellTimes(document);
 setInterval(() => tellTimes(document), 1000);

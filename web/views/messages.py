@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 PAGE = 100
 EVENTS = {
-    "join": "joined",
-    "part": "left",
-    "quit": "quit",
-    "kick": "kicked",
-    "nick": "is now",
-    "topic": "set the topic:",
-    "mode": "set mode",
-    "invite": "invited",
+    "join": "{nick} joined",
+    "part": "{nick} left{why}",
+    "quit": "{nick} quit{why}",
+    "kick": "{nick} put {text} out{why}",
+    "nick": "{nick} is now {text}",
+    "topic": "{nick} set the topic: {text}",
+    "mode": "{nick} set {text}",
+    "invite": "{nick} invites to {target}",
 }
 
 
@@ -63,7 +63,7 @@ async def conversation(request: web.Request) -> web.Response:
 async def show_conversation(request: web.Request) -> web.Response:
     """A conversation is its messages."""
     view = await service(request).channels.conversation(me(request).id, path_id(request))
-    return see_other(f"/conversations/{view.row.id}/messages")
+    return see_other(f"/conversations/{view.row.id}/messages#newest")
 
 
 async def server(request: web.Request) -> web.Response:
@@ -91,7 +91,7 @@ async def _page(request: web.Request, row: Server, title: str, buffer: Buffer, b
         "lines": lines(messages),
         "older": f"{base}/messages?before={_at(messages[0])}" if messages and more_older else "",
         "newer": f"{base}/messages?after={_at(messages[-1])}" if messages and more_newer else "",
-        "latest": f"{base}/messages" if before or after else "",
+        "latest": f"{base}/messages#newest" if before or after else "",
     }
     return render(request, "messages/index.html", context)
 
@@ -124,8 +124,7 @@ def _line(message: StoredMessage, day: str) -> Line:
     nick = message.sender.partition("!")[0]
     kind, text = message.message_type, message.content
     if kind in EVENTS:
-        text = " ".join(part for part in (nick, EVENTS[kind], text) if part)
-        kind = "event"
+        text, kind = _event(kind, nick, message.target, text), "event"
     return Line(
         id=message.id,
         time=message.time,
@@ -136,3 +135,12 @@ def _line(message: StoredMessage, day: str) -> Line:
         html=irctext.html(text),
         own=message.own,
     )
+
+
+def _event(kind: str, nick: str, target: str, text: str) -> str:
+    """What happened in one sentence; `text` is as the write path stores it for that kind."""
+    if kind == "kick":
+        text, _, why = text.partition(" ")
+    else:
+        why = text
+    return EVENTS[kind].format(nick=nick, text=text, target=target, why=f" ({why})" if why else "")

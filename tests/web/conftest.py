@@ -1,0 +1,81 @@
+"""A panel on a real socket over real files, and people who use it with a real HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.web.panelkit import Browser, Installation, Recording
+
+from bouncer import tenant, vault
+from bouncer.config import Config, Storage, Web
+from bouncer.database import MainDatabase
+from bouncer.endpoints import parse_http
+from bouncer.service import Service
+from web.app import start_panel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name == "web":
+            # aiohttp-session keeps its session under a text key, which aiohttp would rather have typed
+            item.add_marker(pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning"))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(storage=Storage(tmp_path / "storage"), web=Web(listen=parse_http("http://127.0.0.1:0")))
+
+
+@pytest.fixture
+async def installation(config: Config) -> AsyncIterator[Installation]:
+    config.storage.path.mkdir(mode=0o700, exist_ok=True)
+    await asyncio.to_thread(lambda: vault.install(vault.Vault(config.storage.secret_key)))
+    main = MainDatabase(config.main_url)
+    await main.migrate()
+    tenants = tenant.Tenants(config.storage.tenants)
+    await tenants.start()
+    tenant.install(tenants)
+    live = Recording()
+    service = Service(config, main, tenants, live)
+    panel = await start_panel(config, service)
+    try:
+        yield Installation(config, main, tenants, live, service, panel)
+    finally:
+        await panel.close()
+        service.close()
+        tenant.install(None)
+        await tenants.close()
+        await main.close()
+
+
+@pytest.fixture
+async def anonymous(installation: Installation) -> AsyncIterator[Browser]:
+    browser = Browser(installation.url)
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture
+async def alice(installation: Installation) -> AsyncIterator[Browser]:
+    """Alice, signed in."""
+    await installation.user("alice")
+    browser = Browser(installation.url)
+    await browser.sign_in("alice")
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture
+async def bob(installation: Installation) -> AsyncIterator[Browser]:
+    """Bob, signed in."""
+    await installation.user("bob")
+    browser = Browser(installation.url)
+    await browser.sign_in("bob")
+    yield browser
+    await browser.close()
