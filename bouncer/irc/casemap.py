@@ -22,14 +22,18 @@ _REMEMBERED = 8192
 
 
 class Casemap:
-    """One way to fold names: `name` as in CASEMAPPING, `fold(str) -> str` gives equal strings for equal names."""
+    """One way to fold names: `name` as in CASEMAPPING, `fold(str) -> str` gives equal strings for equal names.
 
-    __slots__ = ("fold", "name")
+    `fold` remembers; for text that is no name `text.translate(table)` does the same and does not.
+    """
+
+    __slots__ = ("fold", "name", "table")
 
     fold: Callable[[str], str]
 
     def __init__(self, name: str, table: dict[int, int]) -> None:
         self.name = name
+        self.table = table
 
         def fold(text: str) -> str:
             return text.translate(table)
