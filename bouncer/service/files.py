@@ -35,6 +35,7 @@ class TenantFiles:
         self._users = users
         self._tenants = tenants
         self._live = live
+        self._rotating = asyncio.Lock()
 
     async def migrate(self, users: Sequence[User], progress: Callable[[int, int, str, str], None]) -> None:
         """Bring files to this program's schema, one after another; raises CommandError naming those that failed."""
@@ -76,9 +77,10 @@ class TenantFiles:
         When a file fails, the old keys stay beside the new one, and the command can be given again.
         """
         keys = vault.installed()
-        await asyncio.to_thread(keys.add_key)
-        await self._each(await self._users.list(), self._encrypt_anew, progress)
-        await asyncio.to_thread(keys.retire_old_keys)
+        async with self._rotating:  # of two at once, one would forget the key that the other still encrypts with
+            await asyncio.to_thread(keys.add_key)
+            await self._each(await self._users.list(), self._encrypt_anew, progress)
+            await asyncio.to_thread(keys.retire_old_keys)
 
     async def _encrypt_anew(self, user: User) -> None:
         await self._live.flush(user.id)  # what waits to be written was encrypted with the old key

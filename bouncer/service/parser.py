@@ -28,6 +28,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, irc: bool = False, **options: Any) -> None:
         super().__init__(**{**options, "allow_abbrev": False, "add_help": not irc})
 
+    def choices_of(self, name: str) -> dict[str, Parser]:
+        """The parsers of this one's sub-commands; `name` is where the choice is kept (`noun` or `verb`)."""
+        return next(dict(action.choices or {}) for action in self._actions if action.dest == name)
+
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with what was wrong and what to type instead, on one line."""
         usage = " ".join(self.format_usage().split())
@@ -47,7 +51,8 @@ class Parser(argparse.ArgumentParser):
         names = [str(choice) for choice in action.choices]
         close = difflib.get_close_matches(str(value), names, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-        raise UsageError(f"{self.prog}: {value!r} is unknown; {hint}")
+        where = self.prog.removeprefix("bouncer").removeprefix("BouncerServ").strip()
+        raise UsageError(f"{where + ': ' if where else ''}{value!r} is unknown; {hint}")
 
 
 class _Auth(argparse.Action):

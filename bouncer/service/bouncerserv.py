@@ -1,0 +1,179 @@
+"""Owns BouncerServ, the command layer as a user on IRC: a line of text in, lines of answer out; knows no connection."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sqlite3
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bouncer.errors import BouncerError, InvalidError, UsageError
+from bouncer.irc.lines import split_text
+from bouncer.service import commands
+from bouncer.service.commands import Request
+from bouncer.service.parser import Parser, irc_commands, parse
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bouncer.models.main import User
+    from bouncer.service.facade import Service
+
+log = logging.getLogger(__name__)
+
+ROOM = 400
+"""Bytes of text in one line to the client: 512 less what stands around it."""
+MAX_LINES = 200
+"""Lines of one answer; the command line and the panel show the rest."""
+PASSWORDS = "Passwords you type here are also in your client's log; the panel and the command line take them unseen."
+HELP = {
+    "server": (
+        "server status [NAME] - how your networks are doing",
+        "server list - all of them in a table",
+        "server add NAME ADDRESS [--port N] [--no-tls] [--nick N] [--join '#a,#b key'] [--password VALUE] [--disabled]",
+        "  also: --no-tls-verify, --tls-fingerprint SHA256, --username U, --realname R, --connect-command LINE",
+        "  with an account: --sasl-plain, --sasl-scram or --nickserv ACCOUNT, each with --account-password VALUE",
+        "  or --sasl-external, which makes a certificate and shows its fingerprint",
+        "server update [NAME] - the same options, and --rename NAME, --address ADDRESS, --no-auth, --no-password",
+        "server connect [NAME], server disconnect [NAME], server delete NAME --yes",
+        "Without NAME the network you are attached to is meant. " + PASSWORDS,
+    ),
+    "channel": (
+        "channel list - channels of the network you are attached to",
+        "channel join CHANNEL [KEY] - now, and after each connecting",
+        "channel part CHANNEL [REASON] - and do not join again; the history stays",
+        "--server NAME means another of your networks.",
+    ),
+    "user": (
+        "user list, user add NAME [--admin] [--password VALUE], user passwd NAME [--password VALUE]",
+        "user enable NAME, user disable NAME, user delete NAME --yes, user limits NAME [--servers N] [--disk MB]",
+        "Without --password a one-time one is made and shown. " + PASSWORDS,
+    ),
+}
+OPTIONS = {
+    "auth_password": "--account-password",
+    "auth_account": "account",
+    "nickname": "--nick",
+    "tls_fingerprint": "--tls-fingerprint",
+    "channels": "--join",
+    "connect_commands": "--connect-command",
+}
+"""What a field is called here where it is not by its own name."""
+IMPLIED = frozenset({"update", "connect", "disconnect", "status"})
+"""Verbs of `server` that mean the server one is attached to when none is named."""
+
+
+class BouncerServ:
+    """Answers what a user's clients say to the nick BouncerServ."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._parsers = {admin: irc_commands(admin=admin) for admin in (False, True)}
+
+    async def handle(self, user_id: int, text: str, *, server: str | None) -> list[str]:
+        """The answer to one line: lines without CR LF, at most 400 bytes each, at least one; raises nothing expected.
+
+        `server` is the name of the server the asking client is attached to, None on the control connection.
+        """
+        answer = _Answer()
+        try:
+            await self._handle(user_id, text, server, answer)
+        except UsageError as error:
+            words = str(error)
+            answer.line(words if "say " in words.lower() or "help" in words else f"{words}. Say: help")
+        except InvalidError as error:
+            for field, words in error.fields.items():
+                answer.line(f"Error: {OPTIONS.get(field, field)}: {words}")
+        except (BouncerError, OSError, sqlite3.Error, SQLAlchemyError) as error:
+            if not isinstance(error, BouncerError):
+                log.exception("a command to BouncerServ failed")
+            answer.line(f"Error: {' '.join(str(error).split())}")
+        return answer.lines or ["Done."]
+
+    async def _handle(self, user_id: int, text: str, server: str | None, answer: _Answer) -> None:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise UsageError(f"{str(error).lower()}: quotes come in pairs") from error
+        user = await self._service.users.get(user_id)
+        nouns = [noun for noun in HELP if noun != "user" or user.admin]
+        if not words or "help".startswith(words[0].lower()):
+            _help([_expand(word, nouns) for word in words[1:2]], nouns, answer)
+            return
+        args = self._parse(words, nouns, user, server)
+        secrets = {"password": args.password} if args.noun == "user" and getattr(args, "password", None) else {}
+        await commands.run(Request(self._service, args, answer, secrets, trusted=user.admin))
+
+    def _parse(self, words: list[str], nouns: list[str], user: User, server: str | None) -> argparse.Namespace:
+        """The command, with prefixes of noun and verb written out, and who and where added."""
+        noun = _expand(words[0], nouns)
+        parser = self._parsers[user.admin]
+        verbs = _verbs(parser, noun)
+        if len(words) < 2:
+            raise UsageError(f"{noun} what? There are {', '.join(verbs)}")
+        verb = _expand(words[1], verbs)
+        rest = words[2:]
+        if noun == "server" and verb in IMPLIED and verb != "status" and server and not _named(rest):
+            rest = [server, *rest]
+        args = parse(parser, [noun, verb, *rest])
+        if noun == "user":
+            return args
+        args.user = user.name
+        if noun == "channel":
+            args.server = args.server or server
+            if args.server is None:
+                raise UsageError("on which network? Say --server NAME")
+        return args
+
+
+def _named(rest: list[str]) -> bool:
+    """Whether the words of `server update …` begin with a name."""
+    return bool(rest) and not rest[0].startswith("-")
+
+
+def _verbs(parser: Parser, noun: str) -> list[str]:
+    verbs = parser.choices_of("noun")[noun].choices_of("verb")
+    return list(verbs)
+
+
+def _expand(word: str, names: list[str]) -> str:
+    """The one name that begins with `word`; raises UsageError when there is none, or more than one."""
+    word = word.lower()
+    if word in names:
+        return word
+    found = [name for name in names if name.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{word!r} could be {' or '.join(found)}")
+    raise UsageError(f"{word!r} is unknown; there are {', '.join(names)}")
+
+
+def _help(noun: list[str], nouns: list[str], answer: _Answer) -> None:
+    if noun:
+        for line in HELP[noun[0]]:
+            answer.line(line)
+        return
+    answer.line("I am your bouncer. Words may be shortened while they stay clear: `se st` is `server status`.")
+    answer.line(f"help {' | '.join(nouns)} - what there is to say about each")
+    answer.line("server status - how your networks are doing; server add NAME ADDRESS - a new one")
+
+
+class _Answer:
+    """The `Output` of one command: lines that fit."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        for part in text.splitlines() or [""]:
+            for piece in split_text(part, ROOM) or [" "]:
+                if len(self.lines) < MAX_LINES:
+                    self.lines.append(piece)
+                elif len(self.lines) == MAX_LINES:
+                    self.lines.append("… and more: the panel shows all of it")
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        self.line(f"{done}/{total} {what}")
