@@ -306,8 +306,10 @@ _TABLES: dict[str, type[Any]] = {
 }  # fmt: skip
 
 
-def load(path: Path | None = None) -> Config:
+def load(path: Path | None = None, *, without_certificate: bool = False) -> Config:
     """The configuration from `path`, else from where one is looked for, else the defaults; raises ConfigError.
+
+    `without_certificate` is for the command that makes one: an ircs:// listener may lack it.
 
     Looked for: $BOUNCER_CONFIG (which must exist), ./bouncer.toml, /etc/bouncer/bouncer.toml. Relative paths are
     relative to the file, without one to the working directory. Reads a file: not for the event loop's thread.
@@ -327,7 +329,7 @@ def load(path: Path | None = None) -> Config:
     tables = {name: _table(_TABLES[name], value, where.at(name)) for name, value in raw.items() if name != "listen"}
     if "listen" in raw:
         tables["listen"] = _listeners(raw["listen"], where.at("listen"))
-    return _complete(Config(file=file, **tables), where)
+    return _complete(Config(file=file, **tables), where, without_certificate=without_certificate)
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -373,11 +375,11 @@ def _listeners(raw: object, where: _Where) -> tuple[Endpoint, ...]:
     return tuple(found)
 
 
-def _complete(config: Config, where: _Where) -> Config:
+def _complete(config: Config, where: _Where, *, without_certificate: bool = False) -> Config:
     """Check what needs more than one key, and make the storage path absolute."""
     if (config.tls.cert is None) != (config.tls.key is None):
         where.at("tls").fail("cert and key belong together: set both, or neither")
-    if config.tls.cert is None and any(listener.tls for listener in config.listen):
+    if not without_certificate and config.tls.cert is None and any(listener.tls for listener in config.listen):
         where.at("listen").fail("an ircs:// listener needs cert and key in [tls]; bouncer tls self-signed makes a pair")
     taken: set[object] = set()
     http = [(f"{name}.listen", end) for name, end in (("web", config.web.listen), ("metrics", config.metrics.listen))]

@@ -21,7 +21,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "tenant",
         "journal_sql journal history replay",
         "upstream downstream",
-        "network commands service",
+        "network commands service control",
         "live_user",
         "supervisor",
         "web",
