@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # What the tests run beside Python: networks, clients, a browser, and the tools that look at the results.
 SYSTEM_PACKAGES := ngircd inspircd irssi weechat-headless weechat-plugins tmux openssl sqlite3 systemd procps
 
-.PHONY: run test setup-dev lint format bench lock clean
+.PHONY: run test setup-dev lint format bench wheel lock clean
 
 run:
 	@scripts/setup run
@@ -33,6 +33,12 @@ format: setup-dev
 
 bench: setup-dev
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+wheel:
+	@scripts/setup run
+	@rm -rf dist
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 # Ask the index for the newest versions that pyproject.toml allows, and write them down.
 lock:
