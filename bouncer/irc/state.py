@@ -161,7 +161,7 @@ class NetworkState:
                     self.user, self.host = user, host
                 # A second JOIN of ours means that we missed leaving: begin anew.
                 if channel is not None:
-                    del self.channels[name]
+                    self._remove(channel, nick)
                 channel = self.channels[name] = ChannelState(name, self)
             if channel is not None:
                 self._add_member(channel, nick, "", f"{user}@{host}" if user and host else "")

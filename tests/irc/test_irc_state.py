@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bouncer.errors import MalformedLineError
@@ -268,6 +268,7 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, max_size=60))
+@example([":Me!u@h JOIN #a", ":bob!u@h JOIN #a", ":Me!u@h JOIN #a"])
 def test_whatever_happens_we_know_exactly_whom_we_share_a_channel_with(events: list[str]) -> None:
     state = NetworkState("Me")
     for event in events:
