@@ -344,7 +344,17 @@ def differences(old: Config, new: Config) -> list[str]:
 def _find() -> Path | None:
     if named := os.environ.get("BOUNCER_CONFIG"):
         return Path(named)
-    return next((file for file in (Path("bouncer.toml"), SYSTEM_FILE) if file.exists()), None)
+    # Standing in a folder one may not look into is no mistake; a system file one may not see is: the defaults would be
+    # another installation.
+    if os.path.exists("bouncer.toml"):  # noqa: PTH110  # unlike Path.exists it says False when it cannot know
+        return Path("bouncer.toml")
+    try:
+        SYSTEM_FILE.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass  # reading it says what is wrong
+    return SYSTEM_FILE
 
 
 def _known(raw: dict[str, object], allowed: list[str], where: _Where, what: str = "key") -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import ipaddress
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,9 @@ from hypothesis import strategies as st
 from bouncer import config
 from bouncer.endpoints import parse_http, parse_listen
 from bouncer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def write(folder: Path, text: str) -> Path:
@@ -109,6 +114,36 @@ def test_the_file_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("BOUNCER_CONFIG", str(write(tmp_path / "env", "[flood]\nburst = 1")))
     assert config.load().flood.burst == 1
     assert config.load(tmp_path / "bouncer.toml").flood.burst == 2
+
+
+@contextlib.contextmanager
+def unprivileged(closed: Path) -> Iterator[None]:
+    """Nobody may look into `closed`, not even root: the tests may run as either."""
+    user = os.geteuid()
+    closed.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o700)
+
+
+def test_a_folder_one_may_not_look_into_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.setattr(config, "SYSTEM_FILE", Path("/nowhere/bouncer.toml"))
+    monkeypatch.chdir(here)
+    with unprivileged(here):
+        assert config.load().file is None
+
+
+def test_a_system_file_one_may_not_see_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    write(tmp_path / "etc", "")
+    with unprivileged(tmp_path / "etc"), pytest.raises(ConfigError, match="cannot be read: Permission denied"):
+        config.load()
 
 
 def test_a_file_that_was_named_and_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
