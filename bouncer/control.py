@@ -206,6 +206,10 @@ class ControlClient:
         connection.settimeout(SILENCE_S)
         return cls(connection)
 
+    def close(self) -> None:
+        """Hang up without a command."""
+        self._connection.close()
+
     def call(self, words: Sequence[str], secrets: Mapping[str, str], output: Output) -> tuple[int, str]:
         """Give one command and pass its answers to `output`; returns (exit code, words of failure or "")."""
         with self._connection, self._connection.makefile("rb") as replies:

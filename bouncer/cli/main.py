@@ -32,7 +32,7 @@ DELETIONS = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the words (those after `bouncer`) say; gives the exit code and says errors in one line on stderr."""
-    logging.basicConfig(level=logging.CRITICAL)  # what a command has to say, it says itself; `run` sets its own up
+    logging.getLogger().setLevel(logging.CRITICAL)  # what a command has to say, it says itself; `run` sets its own up
     try:
         return _main(sys.argv[1:] if words is None else words)
     except HelpRequest as help_:
