@@ -150,6 +150,13 @@ def _listen_uri(value: object, where: _Where) -> Endpoint:
         where.fail(str(error))
 
 
+def _metrics_uri(value: object, where: _Where) -> Endpoint | None:
+    if (endpoint := _http_uri(value, where)) is None:
+        return None
+    # Nothing listens there yet: to accept it would promise what does not happen.
+    where.fail(f'{endpoint.uri!r}: /metrics and /healthz are not available in this version; leave it ""')
+
+
 def _http_uri(value: object, where: _Where) -> Endpoint | None:
     text = _text(value, where)
     try:
@@ -213,7 +220,7 @@ class Web:
 class Metrics:
     """`[metrics]`: /metrics and /healthz on a listener of their own; None means off."""
 
-    listen: Endpoint | None = _key(None, _http_uri)
+    listen: Endpoint | None = _key(None, _metrics_uri)
 
 
 @dataclass(frozen=True, slots=True)

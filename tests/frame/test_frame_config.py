@@ -205,6 +205,11 @@ def test_relative_paths_are_relative_to_the_file_wherever_one_stands(
         ('[[listen]]\nuri = "ircs://0.0.0.0"', "listen: an ircs:// listener needs cert and key in [tls]; "),
         ('[[listen]]\nuri = "unix:///a"\n[web]\nlisten = "unix:///a"', "web.listen: 'unix:///a' is listened on twice"),
         ('[web]\nlisten = "https://127.0.0.1"', "web.listen: 'https://127.0.0.1': TLS is the work of a reverse proxy"),
+        (
+            '[metrics]\nlisten = "http://127.0.0.1:9090"',
+            "metrics.listen: 'http://127.0.0.1:9090': /metrics and /healthz",
+        ),
+        ('[metrics]\nlisten = "9090"', "metrics.listen: '9090' is not http://HOST:PORT"),
         ('[web]\npublic_url = "irc.example.org"', "web.public_url: 'irc.example.org' is not like https://"),
         ('[web]\npublic_url = "https://e.org/irc"', "web.public_url: 'https://e.org/irc': the panel has a host of its"),
         ('[web]\ntrusted_proxies = ["localhost"]', "web.trusted_proxies: 'localhost' does not appear to be"),
