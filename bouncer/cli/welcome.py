@@ -36,8 +36,6 @@ def client_lines(name: str, password: str, listening: Sequence[str]) -> list[str
         host = EVERYWHERE.get(url.hostname, url.hostname)
         tls = url.scheme == "ircs"
         start = f"/connect {'-tls ' if tls else ''}{host} {url.port}"
-            f"/server add bouncer {host}/{url.port} -{'tls' if tls else 'notls'} -password={name}/libera:{password}"
-        )
         return [
             "Paste into an IRC client:",
             f"  {start} {name}:{password}",
