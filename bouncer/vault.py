@@ -102,9 +102,9 @@ def _write_temporary(key_file: Path, keys: Sequence[str]) -> Path:
 _installed: list[Vault] = []
 
 
-def install(vault: Vault) -> None:
-    """Make `vault` the one that encrypted columns use in this process."""
-    _installed[:] = [vault]
+def install(vault: Vault | None) -> None:
+    """Make `vault` the one that encrypted columns use in this process; None takes it away."""
+    _installed[:] = [] if vault is None else [vault]
 
 
 def installed() -> Vault:

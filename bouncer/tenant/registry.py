@@ -44,6 +44,7 @@ class Tenants:
         self._reader_count = readers
         self._handles = Handles(max_open, self.files.open_writer)
         self._engines = Engines()
+        self._running = False
         self._threads: list[Worker] = []
         self._readers: list[Reader] = []
         self._known: set[str] = set()  # ids whose file was there when last looked; what is not here is looked for
@@ -54,6 +55,7 @@ class Tenants:
     async def start(self) -> None:
         """Make or read the folder and start the threads."""
         self._known = await asyncio.to_thread(self.files.prepare)
+        self._running = True
         await self._engines.start()
         self._files_thread = Worker("tenant-files")
         self._threads = [Worker(f"tenant-{number}") for number in range(self.workers)]
@@ -63,7 +65,13 @@ class Tenants:
         ]
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Wait for sessions and jobs to end, at most `timeout_s` seconds, then close every file and thread."""
+        """Wait for sessions and jobs to end, at most `timeout_s` seconds, then close every file and thread.
+
+        A second call does nothing.
+        """
+        if not self._running:
+            return
+        self._running = False
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         for tenant in set(self._handles.tenants()):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
+from bouncer.errors import TenantError
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Generator
@@ -27,11 +29,17 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.queue: SimpleQueue[_Job] = SimpleQueue()
+        self._stopped = False
         self._thread = threading.Thread(target=_serve, args=(self.queue,), name=name, daemon=True)
         self._thread.start()
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Run `function` on the thread; the future has its result. Cancelling it does not stop what has begun."""
+        """Run `function` on the thread; the future has its result. Cancelling it does not stop what has begun.
+
+        Raises TenantError when the thread has ended.
+        """
+        if self._stopped:
+            raise TenantError(f"{self._thread.name} has ended")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.queue.put_nowait((future, function))
         return future
@@ -42,6 +50,7 @@ class Worker:
 
     async def stop(self) -> None:
         """End the thread after the jobs it was given; it takes none afterwards."""
+        self._stopped = True
         self.queue.put_nowait((None, None))
         await asyncio.to_thread(self._thread.join)
 

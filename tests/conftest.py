@@ -1,0 +1,65 @@
+"""Fixtures for everybody: a storage folder of the test's own, its databases, and tenants without ceremony."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bouncer import tenant as tenancy
+from bouncer import vault
+from bouncer.database import MainDatabase
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """An empty storage folder (0700) that no other test sees."""
+    folder = tmp_path / "storage"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def secrets(storage: Path) -> Iterator[vault.Vault]:
+    """The vault of `storage`, installed for the length of the test."""
+    made = vault.Vault(storage / vault.KEY_NAME)
+    vault.install(made)
+    yield made
+    vault.install(None)
+
+
+@pytest.fixture
+async def main_db(storage: Path) -> AsyncIterator[MainDatabase]:
+    """A migrated main database."""
+    database = MainDatabase(f"sqlite+aiosqlite:///{storage / 'main.sqlite3'}")
+    await database.migrate()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def tenants(storage: Path, secrets: vault.Vault) -> AsyncIterator[tenancy.Tenants]:
+    """The started registry of `storage`, installed; with a bound on open files that tests run into."""
+    del secrets
+    registry = tenancy.Tenants(storage / "tenants", max_open=8)
+    await registry.start()
+    tenancy.install(registry)
+    yield registry
+    tenancy.install(None)
+    await registry.close()
+
+
+@pytest.fixture
+async def tenant(tenants: tenancy.Tenants) -> str:
+    """The id of a tenant that is there: `async with switch(tenant):`."""
+    return await tenants.create(1)
+
+
+@pytest.fixture
+async def other_tenant(tenants: tenancy.Tenants) -> str:
+    """The id of another one."""
+    return await tenants.create(2)
