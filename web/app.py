@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from aiohttp import web
 
 from bouncer.errors import ConfigError
 from web import irctext, middlewares, present
+from web.assets import ASSETS, Assets
 from web.context import CONFIG, SERVICE, SESSIONS
-from web.routes import ROUTES, static_route
+from web.routes import ROUTES
 from web.sessions import SessionRows
 from web.streams import STREAMS, Streams
 
@@ -58,8 +58,9 @@ def make_app(config: Config, service: Service) -> web.Application:
         ],
     )
     app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
+    app[ASSETS] = Assets.read(HERE / "static")
     _templates(app)
-    app.add_routes([*ROUTES, static_route(HERE / "static")])
+    app.add_routes(ROUTES)
     app.on_response_prepare.append(middlewares.security_headers)
     app.on_shutdown.append(app[STREAMS].close)
     return app
@@ -73,9 +74,7 @@ def _templates(app: web.Application) -> None:
         auto_reload=False,
         filters=FILTERS,
     )
-    versions = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in (HERE / "static").iterdir()}
-    env.globals["static"] = lambda name: f"/static/{name}?v={versions[name]}"
-    env.globals.update({"flash": "", "section": "", "running": True})
+    env.globals.update({"static": app[ASSETS].address, "flash": "", "section": "", "running": True})
     for name in env.list_templates():
         env.get_template(name)  # compiled now: no request reads a file, and a broken one stops the start
 

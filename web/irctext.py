@@ -22,7 +22,7 @@ CODE = re.compile(
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 """What must not reach a page: control characters and those that turn the direction of what follows."""
 
-LINK = re.compile(r"\bhttps?://[^\s<>\"\x00-\x20]{1,2000}", re.IGNORECASE)
+LINK = re.compile(r"\bhttps?://(?=[\w\[])[^\s<>\"\x00-\x20]{1,2000}", re.IGNORECASE)
 TRAILING = ".,;:!?'\""
 TOGGLES = {"\x02": "b", "\x1d": "i", "\x1f": "u", "\x1e": "s", "\x11": "m", "\x16": "r"}
 

@@ -52,6 +52,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
+FOREVER = "public, max-age=31536000, immutable"
+"""For static files whose address names their content."""
+
 ERRORS = {
     400: ("That did not arrive whole", "The request could not be read. Go back and try again."),
     403: ("Not from here", "The request came from another site, so it was refused."),
@@ -68,8 +71,8 @@ ERRORS = {
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: every response carries the same protections, and no page is kept by a cache."""
     response.headers.update(HEADERS)
-    if request.match_info.route.name != "static" or response.status >= HTTPStatus.BAD_REQUEST:
-        response.headers["Cache-Control"] = "no-store"
+    static = request.match_info.route.name == "static" and response.status < HTTPStatus.BAD_REQUEST
+    response.headers["Cache-Control"] = FOREVER if static and "v" in request.query else "no-store"
 
 
 @web.middleware

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
+from web import assets
 from web.views import account, channels, events, messages, servers, session
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ID = "{id:[0-9]+}"
 
@@ -42,9 +38,5 @@ ROUTES = (
     web.get(f"/conversations/{ID}", messages.show_conversation, name="conversation"),
     web.get(f"/conversations/{ID}/messages", messages.conversation, name="conversation.messages"),
     web.get("/events", events.stream, name="events"),
+    web.get("/static/{name}", assets.show, name="static"),
 )
-
-
-def static_route(folder: Path) -> web.StaticDef:
-    """Stylesheet, script and pictures; no listing, no way out of the folder."""
-    return web.static("/static", folder, name="static")

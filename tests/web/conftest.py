@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.web.panelkit import Browser, Installation, Recording
 
-from bouncer import tenant, vault
 from bouncer.config import Config, Storage, Web
-from bouncer.database import MainDatabase
 from bouncer.endpoints import parse_http
 from bouncer.service import Service
+from tests.web.panelkit import Browser, Installation, Recording
 from web.app import start_panel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from bouncer.database import MainDatabase
+    from bouncer.tenant import Tenants
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,30 +28,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return Config(storage=Storage(tmp_path / "storage"), web=Web(listen=parse_http("http://127.0.0.1:0")))
+def config(storage: Path) -> Config:
+    return Config(storage=Storage(storage), web=Web(listen=parse_http("http://127.0.0.1:0")))
 
 
 @pytest.fixture
-async def installation(config: Config) -> AsyncIterator[Installation]:
-    config.storage.path.mkdir(mode=0o700, exist_ok=True)
-    await asyncio.to_thread(lambda: vault.install(vault.Vault(config.storage.secret_key)))
-    main = MainDatabase(config.main_url)
-    await main.migrate()
-    tenants = tenant.Tenants(config.storage.tenants)
-    await tenants.start()
-    tenant.install(tenants)
+async def installation(config: Config, main_db: MainDatabase, tenants: Tenants) -> AsyncIterator[Installation]:
     live = Recording()
-    service = Service(config, main, tenants, live)
+    service = Service(config, main_db, tenants, live)
     panel = await start_panel(config, service)
     try:
-        yield Installation(config, main, tenants, live, service, panel)
+        yield Installation(config, main_db, live, service, panel)
     finally:
         await panel.close()
         service.close()
-        tenant.install(None)
-        await tenants.close()
-        await main.close()
 
 
 @pytest.fixture

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
 
 import aiohttp
 
+from bouncer import tenant
 from bouncer.clock import now_ms
 from bouncer.events import Hub, ServerState
+from bouncer.models.tenant import Channel, ChannelUser, Conversation, Message, ServerEvent
 from bouncer.service.live import Offline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from bouncer import tenant
     from bouncer.config import Config
     from bouncer.database import MainDatabase
     from bouncer.models.main import User
@@ -48,7 +53,6 @@ class Installation:
 
     config: Config
     main: MainDatabase
-    tenants: tenant.Tenants
     live: Recording
     service: Service
     panel: Panel
@@ -80,6 +84,28 @@ class Answer:
         found = re.search(rf'id="{field}-error">.*?<span>(.*?)</span>', self.text, re.DOTALL)
         return found[1] if found else ""
 
+    def link(self, relation: str) -> str:
+        """The address of the first link with this `rel`, "" for none."""
+        found = re.search(rf'href="([^"]*)" rel="{relation}"', self.text)
+        return html.unescape(found[1]).partition("#")[0] if found else ""
+
+    def numbers(self) -> list[str]:
+        """The numbers of the lines `line 007.` on the page, in order."""
+        return re.findall(r"line (\d{3})\.", self.text)
+
+    def fields(self) -> dict[str, str]:
+        """What a browser would post from the page's main form as it is."""
+        form = self.text.partition("<main")[2]
+        found = {}
+        for tag in re.findall(r"<input[^>]*>", form):
+            attributes = dict(re.findall(r'([a-z]+)="([^"]*)"', tag))
+            if attributes["type"] != "checkbox" or re.search(r"\bchecked\b", tag):
+                found[attributes["name"]] = html.unescape(attributes.get("value", ""))
+        for name, value in re.findall(r'<textarea [^>]*name="(\w+)"[^>]*>\n(.*?)</textarea>', form, re.DOTALL):
+            found[name] = html.unescape(value).replace("\n", "\r\n")
+        selected = re.search(r'<select [^>]*name="(\w+)".*?value="([^"]*)" selected', form, re.DOTALL)
+        return found | ({selected[1]: selected[2]} if selected else {})
+
 
 class Browser:
     """A person's HTTP client with its cookies; follows nothing by itself."""
@@ -101,7 +127,7 @@ class Browser:
         method: str,
         path: str,
         *,
-        data: dict[str, str] | bytes | None = None,
+        data: dict[str, str] | bytes | IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         timeout = aiohttp.ClientTimeout(total=20)
@@ -145,5 +171,36 @@ def connected(nickname: str = "alice") -> ServerState:
     )
 
 
-def with_web(config: Config, **values: object) -> Config:
-    return replace(config, web=replace(config.web, **values))  # type: ignore[arg-type]  # fields of Web
+async def fill(
+    user_id: int, server_id: int, *, name: str = "#secret", text: str = "the words of alice"
+) -> tuple[int, int]:
+    """A channel with a person, a topic and a message, and a conversation with one; the ids of both."""
+    async with tenant.switch(user_id), tenant.session() as session:
+        channel = Channel(server_id=server_id, name=name, folded=name, joined=True, topic=f"of alice: {text}")
+        conversation = Conversation(server_id=server_id, nick="grace", folded="grace")
+        session.add_all((channel, conversation))
+        await session.flush()
+        session.add(ChannelUser(channel_id=channel.id, folded="grace", nickname="grace", modes="o"))
+        for buffer in ({"channel_id": channel.id}, {"conversation_id": conversation.id}):
+            session.add(message(server_id, text, **buffer))
+        session.add(ServerEvent(server_id=server_id, kind="connected", detail="irc.libera.chat"))
+        await session.commit()
+        return channel.id, conversation.id
+
+
+def message(server_id: int, content: str, **values: Any) -> Message:
+    """A line of history, from grace and now unless said otherwise."""
+    row: dict[str, Any] = {
+        "sender": "grace!g@host",
+        "message_type": "privmsg",
+        "msgid": "m",
+        "time": now_ms(),
+        **values,
+    }
+    return Message(server_id=server_id, content=content, **row)
+
+
+def rows(file: Path) -> list[str]:
+    """Everything in an SQLite file, as SQL."""
+    with closing(sqlite3.connect(file)) as connection:
+        return list(connection.iterdump())

@@ -1,0 +1,209 @@
+"""The panel in a real Chromium: with and without script, wide and narrow, no policy broken, nothing sticking out."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import Page, async_playwright, expect
+
+from bouncer.events import Event, ServerState
+from tests.web.panelkit import PASSWORD, connected, fill
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bouncer.models.main import User
+    from tests.web.panelkit import Installation
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WIDTHS = (1280, 390)
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Chromium]:
+    """The system's Chromium, else Playwright's own."""
+    async with async_playwright() as playwright:
+        found = shutil.which("chromium") or shutil.which(playwright.chromium.executable_path)
+        if found is None:
+            pytest.fail("these tests need Chromium: apt-get install chromium, or playwright install chromium")
+        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def page_of(
+    chromium: Chromium, url: str, *, width: int = 1280, script: bool = True, name: str = "ada"
+) -> AsyncIterator[Page]:
+    """A signed-in page; whatever the browser complains about fails the test."""
+    context = await chromium.new_context(
+        viewport={"width": width, "height": 844}, java_script_enabled=script, base_url=url, locale="en-GB"
+    )
+    context.set_default_timeout(10_000)
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto("/session/new")
+    await page.get_by_label("Name or e-mail").fill(name)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Servers")).to_be_visible()
+    try:
+        yield page
+        assert [words for words in complaints if "422" not in words] == []
+    finally:
+        await context.close()
+
+
+async def wider_than_the_window(page: Page) -> list[str]:
+    """What sticks out to the right, the page itself first."""
+    found: list[str] = await page.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth;
+            if (document.documentElement.scrollWidth <= width) return [];
+            const out = [...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > width);
+            return ["the page", ...out.map((e) => `${e.tagName} ${e.className}`)];
+        }"""
+    )
+    return found
+
+
+@pytest.fixture
+async def ada(installation: Installation) -> User:
+    return await installation.user("ada")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+async def test_a_server_is_added_changed_and_deleted(
+    installation: Installation, ada: User, chromium: Chromium, width: int, script: bool
+) -> None:
+    async with page_of(chromium, installation.url, width=width, script=script) as page:
+        await page.get_by_role("link", name="Add server").click()
+        await page.get_by_label("Name", exact=True).fill("lib era")
+        await page.get_by_label("Address").fill("irc.libera.chat")
+        await page.get_by_label("Channels to join").fill("#python")
+        await page.get_by_role("button", name="Add server").click()
+        field = page.get_by_label("Name", exact=True)
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        await expect(field).to_have_value("lib era")
+        await field.fill("libera")
+        await page.get_by_role("button", name="Add server").click()
+        await expect(page.get_by_role("heading", name="libera", exact=True)).to_be_visible()
+        await expect(page.get_by_text("libera is added.")).to_be_visible()
+        await expect(page.get_by_role("link", name="#python", exact=True)).to_be_visible()
+
+        await page.get_by_role("link", name="Edit").click()
+        await page.get_by_label("Address").fill("irc.oftc.net")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text("irc.oftc.net:6697").first).to_be_visible()
+        await page.get_by_role("button", name="Disconnect").click()
+        await expect(page.get_by_text("Off", exact=True)).to_be_visible()
+        assert not (await installation.service.servers.by_name(ada.id, "libera")).enabled
+
+        await page.get_by_role("link", name="Delete").click()
+        await expect(page.get_by_role("heading", name="Delete libera?")).to_be_visible()
+        await page.get_by_role("button", name="Delete with its history").click()
+        await expect(page.get_by_text("libera and its history are deleted.")).to_be_visible()
+        assert await installation.service.servers.list(ada.id) == []
+
+
+async def test_state_changes_on_the_page_without_reloading(
+    installation: Installation, ada: User, chromium: Chromium
+) -> None:
+    row = await installation.service.servers.add(ada.id, {"name": "libera", "address": "irc.libera.chat"})
+    async with page_of(chromium, installation.url) as page:
+        await page.evaluate("window.here = true")
+        await page.wait_for_function("stream !== null && stream.readyState === 1")
+        live = installation.live
+        live.states[ada.id] = {row.id: connected("ada")}
+        live.hub(ada.id).publish(Event("server", row.id))
+        await expect(page.get_by_text("Connected", exact=True)).to_be_visible()
+        await expect(page.get_by_text("2 hours ago")).to_be_visible()
+        live.states[ada.id] = {row.id: ServerState("failed", error="Connection refused", attempt=3, next_attempt_s=42)}
+        live.hub(ada.id).publish(Event("server", row.id))
+        await expect(page.get_by_text("Connection refused")).to_be_visible()
+        await expect(page.locator("[data-as=countdown]")).to_have_text(re.compile(r"^(4[0-2]|3\d) s$"))
+        await installation.service.servers.add(ada.id, {"name": "oftc", "address": "irc.oftc.net"})
+        live.hub(ada.id).publish(Event("servers"))
+        await expect(page.get_by_role("heading", name="oftc")).to_be_visible()
+        assert await page.evaluate("window.here === true")
+
+
+@pytest.mark.parametrize("width", [1280, 390, 360])
+async def test_no_page_is_wider_than_the_window_nor_breaks_the_policy(
+    installation: Installation, ada: User, chromium: Chromium, width: int
+) -> None:
+    long = "W" * 32
+    row = await installation.service.servers.add(
+        ada.id, {"name": long, "address": f"{'w' * 60}.{'w' * 60}.example.org", "nickname": "N" * 60}
+    )
+    channel, conversation = await fill(ada.id, row.id, name="#" + "W" * 190, text="W" * 5_000)
+    error = "E" * 500
+    installation.live.states[ada.id] = {row.id: ServerState("failed", error=error, attempt=99, next_attempt_s=500)}
+    base = f"/servers/{row.id}"
+    paths = [
+        "/servers",
+        "/servers/new",
+        base,
+        *(f"{base}/{part}" for part in ("edit", "delete", "channels", "messages")),
+    ]
+    paths += [f"/channels/{channel}", f"/channels/{channel}/messages", f"/conversations/{conversation}/messages"]
+    async with page_of(chromium, installation.url, width=width) as page:
+        for path in [*paths, "/account", "/account/password"]:
+            await page.goto(path)
+            await page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+            assert await wider_than_the_window(page) == [], path
+
+
+async def test_history_shows_the_readers_own_days_and_opens_links_elsewhere(
+    installation: Installation, ada: User, chromium: Chromium
+) -> None:
+    row = await installation.service.servers.add(ada.id, {"name": "libera", "address": "irc.libera.chat"})
+    channel, _ = await fill(ada.id, row.id, text="see https://example.org/x \x02now\x02")
+    async with page_of(chromium, installation.url) as page:
+        await page.goto(f"/channels/{channel}/messages")
+        await expect(page.locator(".day")).to_have_count(1)
+        link = page.get_by_role("link", name="https://example.org/x")
+        await expect(link).to_have_attribute("rel", "noopener noreferrer nofollow")
+        await expect(page.locator(".f-b")).to_have_text("now")
+
+
+async def test_everything_can_be_reached_by_keyboard(installation: Installation, ada: User, chromium: Chromium) -> None:
+    await installation.service.servers.add(ada.id, {"name": "libera", "address": "irc.libera.chat"})
+    async with page_of(chromium, installation.url) as page:
+        await page.goto("/servers")
+        reached = []
+        for _ in range(12):
+            await page.keyboard.press("Tab")
+            reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
+        for name in ("Skip to the content", "Servers", "Account", "Sign out", "Add server", "libera", "Edit libera"):
+            assert name in reached, name
+
+
+async def test_two_windows_of_one_person_and_one_of_another_keep_apart(
+    installation: Installation, ada: User, chromium: Chromium
+) -> None:
+    bob = await installation.user("bob")
+    one = await installation.service.servers.add(ada.id, {"name": "libera", "address": "irc.libera.chat"})
+    two = await installation.service.servers.add(bob.id, {"name": "efnet", "address": "irc.efnet.org"})
+    assert one.id == two.id
+    async with (
+        page_of(chromium, installation.url) as hers,
+        page_of(chromium, installation.url, name="bob") as his,
+    ):
+        await hers.wait_for_function("stream !== null && stream.readyState === 1")
+        await his.wait_for_function("stream !== null && stream.readyState === 1")
+        installation.live.states[ada.id] = {one.id: connected("ada")}
+        installation.live.hub(ada.id).publish(Event("server", one.id))
+        await expect(hers.get_by_text("Connected", exact=True)).to_be_visible()
+        await expect(his.get_by_text("Not connected")).to_be_visible()
+        await expect(his.get_by_text("libera")).to_have_count(0)
