@@ -62,7 +62,7 @@ def server_name(value: str) -> str:
 
 def email(value: str) -> str:
     """An address in lower case; only its shape is looked at."""
-    value = value.strip().lower()
+    value = value.lower()
     if not EMAIL.fullmatch(one_line(value, 254)):
         raise ValueError("not an e-mail address")
     return value
@@ -77,7 +77,6 @@ def password(value: str) -> str:
 
 def address(value: str) -> str:
     """A host name, an IPv4 or IPv6 address (brackets are taken off); IDNs in their ASCII form."""
-    value = value.strip()
     if not value:
         raise ValueError("a host name or an IP address is needed")
     one_line(value, 253)
@@ -148,7 +147,7 @@ def nickname(value: str) -> str:
 
 def alternatives(value: str) -> str:
     """Nicks to try in turn, blank separated."""
-    nicks = value.replace(",", " ").split()
+    nicks = one_line(value, MAX_ALTERNATIVES * (MAX_NICK + 1)).replace(",", " ").split()
     if len(nicks) > MAX_ALTERNATIVES:
         raise ValueError(f"at most {MAX_ALTERNATIVES} nicks")
     return " ".join(nickname(nick) for nick in nicks)

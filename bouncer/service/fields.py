@@ -74,14 +74,14 @@ class ServerFields:
 
 def _optional(check: Callable[[str], Any]) -> Callable[[object], Any]:
     def run(value: object) -> Any:
-        text = "" if value is None else str(value).strip()
+        text = "" if value is None else str(value).strip(" \t")
         return check(text) if text else None
 
     return run
 
 
 def _text(check: Callable[[str], str]) -> Callable[[object], str]:
-    return lambda value: check(str(value).strip())
+    return lambda value: check(str(value).strip(" \t"))  # a line break is an error, not a blank
 
 
 def _short(limit: int) -> Callable[[object], str]:
