@@ -55,8 +55,8 @@ function separateDays(list) {
 }
 
 async function fetched(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "error" });
-  if (answer.status === 401) location.reload();
+  const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "manual" });
+  if (answer.status === 401 || answer.type === "opaqueredirect") location.reload(); // signed out: the page leads to the form
   return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
 }
 
@@ -75,6 +75,7 @@ function focusKey(element) {
 
 const waiting = new Map();
 const SETTLE_MS = 250;
+const RETRY_MS = 10000; // after a refusal: by a proxy while the bouncer restarts, or because one is signed out
 
 // Many events in a moment (a netsplit) make one fetch.
 function soon(key, work) {
@@ -120,6 +121,11 @@ function listen() {
   stream.addEventListener("servers", refreshAll);
   stream.addEventListener("overflow", refreshAll);
   stream.addEventListener("open", refreshAll); // whatever happened while nobody listened
+  stream.addEventListener("error", () => {
+    if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+    hush();
+    setTimeout(() => fetched("/servers").then(listen, listen), RETRY_MS);
+  });
 }
 
 // A hidden page holds no connection: browsers have six for a site, and phones have batteries.

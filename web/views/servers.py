@@ -12,7 +12,7 @@ from bouncer.models.tenant import ServerEvent
 from web import server_form
 from web.auth import flash, take_flash
 from web.connecting import client_card, doors
-from web.context import CONFIG, form, me, path_id, render, see_other, service
+from web.context import form, me, path_id, render, see_other, service
 from web.present import log_entry, server_card
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def show(request: web.Request) -> web.Response:
     """One server: state, lifecycle, channels, conversations, how to connect a client."""
     context = await _state(request)
     name = context["row"].name
-    cards = [client_card(door, me(request).name, name) for door in doors(request.app[CONFIG], request)]
+    cards = [client_card(door, me(request).name, name) for door in doors(service(request).config, request)]
     return render(request, "servers/show.html", {**context, "cards": cards, "flash": await take_flash(request)})
 
 
