@@ -193,7 +193,6 @@ def _run_on(context: EnvironmentContext, connection: Connection, metadata: MetaD
         target_metadata=metadata,
         include_name=_is_ours,
         render_as_batch=connection.dialect.name == "sqlite",
-        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -202,14 +202,15 @@ async def test_the_id_of_a_deleted_user_is_never_used_again(main_db: MainDatabas
 
 async def test_few_files_are_open_and_one_in_use_is_never_closed(tenants: Tenants) -> None:
     everyone = [await tenants.create(number) for number in range(1, 31)]
+
+    async def visit(user: str) -> None:
+        async with switch(user), session() as other:
+            await other.scalars(select(Server))
+
+    await visit(everyone[0])  # it has been idle before
     async with switch(everyone[0]), session() as unit:
         unit.add(a_server("irc.example.org"))
         await unit.flush()
-
-        async def visit(user: str) -> None:
-            async with switch(user), session() as other:
-                await other.scalars(select(Server))
-
         for user in everyone[1:]:
             await tasks.spawn(visit(user), name="visit")
             assert tenants.open_files <= 8
@@ -270,6 +271,29 @@ async def test_a_session_waits_for_a_lease(tenants: Tenants, tenant: str) -> Non
     async with asyncio.timeout(DEADLINE_S):
         await worker
     assert entered.is_set()
+
+
+async def test_a_lease_finds_no_transaction_that_somebody_left_open(tenants: Tenants, tenant: str) -> None:
+    worker = tenants.worker_index(tenant)
+    careless = tenants.try_lease(tenant)
+    assert careless is not None
+    await tenants.call(worker, lambda: careless.connection_sync().execute("BEGIN IMMEDIATE"))
+    careless.release()
+    lease = tenants.try_lease(tenant)
+    assert lease is not None
+    await tenants.call(worker, lambda: write_sync(lease, "irc.example.org"))
+    lease.release()
+
+
+async def test_a_discarded_connection_is_opened_anew_by_whoever_comes_next(tenants: Tenants, tenant: str) -> None:
+    async with switch(tenant), session() as unit:
+        await unit.scalars(select(Server))
+    lease = tenants.try_lease(tenant)
+    assert lease is not None
+    await tenants.call(tenants.worker_index(tenant), lease.discard_sync)
+    lease.release()
+    async with switch(tenant), session() as unit:
+        assert list(await unit.scalars(select(Server))) == []
 
 
 async def test_sessions_one_after_the_other_cannot_starve_the_journal(tenants: Tenants, tenant: str) -> None:
