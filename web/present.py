@@ -46,6 +46,16 @@ TONES: Mapping[str, str] = {
     "refused": "bad",
 }
 
+LABELS: Mapping[str, str] = {
+    "tls": "TLS",
+    "sasl": "SASL",
+    "auth": "Identification",
+    "caps": "Capabilities",
+    "line": "Line",
+    "motd": "Message of the day",
+}
+"""Kinds of the lifecycle log whose name is not its own word."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerCard:
@@ -178,5 +188,6 @@ class LogEntry:
 def log_entry(row: ServerEvent) -> LogEntry:
     """One event in words."""
     kind = row.kind.replace("_", " ").replace("-", " ")
-    words = f"{kind[:1].upper()}{kind[1:]}" + (f": {row.detail}" if row.detail else "")
-    return LogEntry(row.time, TONES.get(row.kind, ""), words)
+    label = LABELS.get(row.kind, f"{kind[:1].upper()}{kind[1:]}")
+    tone = "bad" if row.detail.startswith("failed") else TONES.get(row.kind, "")
+    return LogEntry(row.time, tone, f"{label}: {row.detail}" if row.detail else label)
