@@ -35,6 +35,7 @@ class Parts:
     async def close(self) -> None:
         """Close all."""
         self.service.close()
+        tenant.install(None)
         await self.tenants.close()
         await self.main.close()
 
