@@ -49,7 +49,9 @@ class Cli:
         return self.folder / "storage"
 
     def argv(self, *words: str) -> list[str]:
-        return [sys.executable, "-W", "error", "-m", "bouncer", *words, "--config", str(self.config)]
+        # aiohttp-session keeps its session under a text key; aiohttp would rather have it typed (a UserWarning).
+        strict = ["-W", "error", "-W", "ignore::UserWarning"]
+        return [sys.executable, *strict, "-m", "bouncer", *words, "--config", str(self.config)]
 
     def env(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(ROOT), **self.environ}

@@ -40,6 +40,7 @@ class Notified:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path.unlink(missing_ok=True)
         self.socket.bind(str(path))
         self.socket.settimeout(DEADLINE_S)
         self.path = path
