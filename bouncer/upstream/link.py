@@ -1,0 +1,286 @@
+"""Owns one connection to one network from the first packet to the last reason: line in, line out.
+
+It knows no database, no client and no second attempt; whoever runs it decides what lines mean and when to try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from bouncer.errors import ConnectError, UnsafeLineError
+from bouncer.irc.message import serialise
+from bouncer.upstream.client import TAKEN, Client
+from bouncer.upstream.connection import Dialled
+from bouncer.upstream.params import (
+    LINE_LIMIT,
+    OUR_PING,
+    READ_BYTES,
+    ConnectParams,
+    NoteKind,
+    TlsFacts,
+    UpstreamEvents,
+)
+from bouncer.upstream.reader import Reader
+from bouncer.upstream.reasons import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bouncer.irc.message import Message
+
+log = logging.getLogger(__name__)
+
+_ODD_TOLD = 5
+"""Odd lines of one connection that are logged and noted; a hostile server could fill the disk with more."""
+_QUIT = "quit"
+
+
+class Upstream:
+    """One attempt and, if it succeeds, one connection: make an object, await `run` once, throw it away.
+
+    `allow(address) -> bool` is asked about every IP address before it is connected to.
+    """
+
+    def __init__(
+        self, params: ConnectParams, events: UpstreamEvents, *, allow: Callable[[str], bool] | None = None
+    ) -> None:
+        self.params = params
+        self.lag_ms: int | None = None
+        self._events = events
+        self._connection = Dialled(params, allow)
+        self._client = Client(params, self)
+        self._client.connection = self._connection
+        self._reader = Reader(LINE_LIMIT, self._odd)
+        self._reason: str | None = None
+        self._started = False
+        self._ended = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        self._ping_at: float | None = None
+        self._ping_number = 0
+        self._odd_lines = 0
+        self._announced = False
+
+    # -- what it is like now
+
+    @property
+    def nickname(self) -> str:
+        """Ours as the network knows it; before 001 the one configured."""
+        return str(self._client.nickname)
+
+    @property
+    def wanted_nick(self) -> str:
+        """The configured one; where `nickname` differs there is something to regain."""
+        return self.params.nickname
+
+    @property
+    def account(self) -> str | None:
+        """Who the network says we are logged in as (900, 901); None while it has said nothing."""
+        return self._client.account
+
+    @property
+    def caps(self) -> frozenset[str]:
+        """Capabilities enabled at this moment."""
+        return self._client.caps
+
+    @property
+    def cap_values(self) -> Mapping[str, str]:
+        """Capabilities offered, with their value or ""."""
+        return self._client.cap_values
+
+    @property
+    def connected(self) -> bool:
+        """Whether lines can be sent."""
+        return self._reason is None and self._connection.open
+
+    @property
+    def registered(self) -> bool:
+        """Whether the network has let us in and its MOTD has ended."""
+        return bool(self._client.was_ready)
+
+    @property
+    def tls_facts(self) -> TlsFacts | None:
+        """What the handshake brought; None without TLS and before it."""
+        return self._connection.facts
+
+    # -- doing
+
+    async def run(self) -> str:
+        """Connect, register and read until it ends; the reason, in words for the user.
+
+        Returns it when the network had let us in, or after `quit` (then it is "quit"). Raises ConnectError when we
+        never got that far. Cancelling it breaks the connection off.
+        """
+        if self._started:
+            raise RuntimeError("an Upstream runs once")
+        self._started = True
+        try:
+            reader = await self._connect()
+            await self._read(reader)
+        except ConnectError as error:
+            self._end(str(error))
+        except OSError as error:
+            self._end(f"connection lost: {in_words(error)}")
+        finally:
+            self._close()
+        reason = self._reason or "closed by the server"
+        if reason == _QUIT or self.registered:
+            return reason
+        raise ConnectError(reason)
+
+    def send(self, line: bytes) -> None:
+        """Write one line (without CR LF) at once, past any flood control; nothing happens once `connected` is false.
+
+        Raises UnsafeLineError for CR, LF or NUL inside it.
+        """
+        if b"\n" in line or b"\r" in line or b"\0" in line:
+            raise UnsafeLineError("CR, LF or NUL inside a line")
+        if self.connected and not self._connection.write(line + b"\r\n"):
+            self.fail("the server does not read what we send")
+
+    async def quit(self, reason: str, timeout_s: float) -> None:
+        """Say QUIT, let the server close, and break it off after `timeout_s`; back when `run` has ended."""
+        self.send(serialise("QUIT", [" ".join(reason.split()).replace("\0", "")], colon=True))
+        self._reason = self._reason or _QUIT
+        self._connection.hurry()
+        if not self._started:
+            return
+        try:
+            async with asyncio.timeout(timeout_s if self._connection.open else 0):
+                await self._ended.wait()
+        except TimeoutError:
+            self._connection.abort()
+            await self._ended.wait()
+
+    # -- the stages of run
+
+    async def _connect(self) -> asyncio.StreamReader:
+        reader = await self._connection.connect()
+        if self._reason is not None:
+            raise ConnectError(self._reason)
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        self._timer = loop.call_later(self.params.register_s, self._register_late)
+        if (facts := self.tls_facts) is not None:
+            self.note("tls", f"{facts.version} {facts.cipher}, certificate {facts.fingerprint} by {facts.issuer}")
+        try:
+            await self._client.register()
+        except UnsafeLineError as error:
+            raise ConnectError(f"a setting of this server cannot be sent: {error}") from error
+        return reader
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        loop = asyncio.get_running_loop()
+        while self._reason is None or self._reason == _QUIT:
+            data = await reader.read(READ_BYTES)
+            if not data:
+                self._end(f"closed by the server: {self._client.refusal}" if self._client.refusal else None)
+                return
+            self._heard_at = loop.time()
+            self._take(data)
+            more = len(data) == READ_BYTES
+            data = b""  # an idle connection keeps nothing of its last read
+            if more:
+                await asyncio.sleep(0)  # others have a turn under flood
+
+    def _take(self, data: bytes) -> None:
+        messages = self._reader.feed(data)
+        client = self._client
+        for message in messages:
+            if message.command in TAKEN:
+                client.take(message)
+        if client.secret:
+            messages = self._without_secret(messages)
+        if messages:
+            self._report("lines", lambda: self._events.lines(messages))
+        if client.was_ready and not self._announced:
+            self._announced = True
+            self._report("registered", self._events.registered)
+
+    def _without_secret(self, messages: list[Message]) -> list[Message]:
+        secret = self._client.secret
+        kept = [one for one in messages if one.command != "PRIVMSG" or secret not in one.raw]
+        if len(kept) < len(messages):
+            self._client.secret = b""
+        return kept
+
+    def _report(self, what: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:  # a failure up there must not cost the connection
+            log.exception("what was done with %s failed", what)
+
+    def _odd(self, why: str, raw: bytes) -> None:
+        self._odd_lines += 1
+        if self._odd_lines <= _ODD_TOLD:
+            log.warning("%s was passed over: %r", why, raw[:200])
+            self.note("line", f"{why} was passed over")
+
+    # -- called by the pydle part
+
+    def note(self, kind: NoteKind, text: str) -> None:
+        """Hand a note up."""
+        self._report("a note", lambda: self._events.note(kind, text))
+
+    def fail(self, reason: str) -> None:
+        """End the connection; the first reason given is the one reported."""
+        self._end(reason)
+        self._connection.abort()
+
+    def welcomed(self) -> None:
+        """001 has come; the deadline goes on to the end of the MOTD."""
+
+    def ready(self) -> None:
+        """From here on PINGs tell whether the server is there."""
+        self._again(self.params.ping_s, self._ping)
+
+    def ponged(self, token: str) -> None:
+        """The answer to our PING gives the lag."""
+        if self._ping_at is not None and token == f"{OUR_PING}{self._ping_number}":
+            self.lag_ms = round((asyncio.get_running_loop().time() - self._ping_at) * 1000)
+            self._ping_at = None
+
+    # -- deadlines
+
+    def _again(self, delay_s: float, call: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, call)
+
+    def _register_late(self) -> None:
+        if not self._client.registered:
+            self.fail(f"registration timed out after {self.params.register_s:g} s")
+            return
+        self.note("motd", "the message of the day does not end; going on without")
+        self._client.was_ready = True
+        self._announced = True
+        self.ready()
+        self._report("registered", self._events.registered)
+
+    def _ping(self) -> None:
+        """Every `ping_s`: a PING, unless the last one got no answer and nothing else came since either."""
+        if self._ping_at is not None and self._heard_at < self._ping_at:
+            self.fail("ping timeout")
+            return
+        self._ping_number += 1
+        self._ping_at = asyncio.get_running_loop().time()
+        self.send(f"PING :{OUR_PING}{self._ping_number}".encode())
+        self._again(self.params.ping_s, self._ping)
+
+    # -- the end
+
+    def _end(self, reason: str | None) -> None:
+        if self._reason is None:
+            self._reason = reason
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._client.close()
+        self._connection.abort()
+        if self._reason is None:
+            self._reason = "closed by the server"
+        self._ended.set()
