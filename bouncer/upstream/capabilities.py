@@ -59,6 +59,7 @@ class CapabilityClient(_Base):  # type: ignore[misc]  # pydle has no types
         self._list = ""
         self._asked: list[list[str]] = []
         self._negotiating = True
+        self._listed = False
         username = params.username or "".join(one for one in params.nickname.lower() if one.isalnum()) or "user"
         super().__init__(params.nickname, username=username, realname=params.realname or params.nickname)
         self.nickname = params.nickname
@@ -76,8 +77,12 @@ class CapabilityClient(_Base):  # type: ignore[misc]  # pydle has no types
     # -- the negotiation
 
     def end_negotiation(self) -> None:
-        """CAP END, once, when nothing is outstanding and the network has not let us in already."""
-        if self._negotiating and not (self._asked or self._capabilities_negotiating or self.registered):
+        """CAP END, once, when the list is known, nothing is outstanding and the network has not let us in already."""
+        if (
+            self._negotiating
+            and self._listed
+            and not (self._asked or self._capabilities_negotiating or self.registered)
+        ):
             self._negotiating = False
             self.owner.send(b"CAP END")
 
@@ -92,6 +97,7 @@ class CapabilityClient(_Base):  # type: ignore[misc]  # pydle has no types
         if len(params) > 1 and params[0] == "*":
             return
         offered, self._list = self._list.split(), ""
+        self._listed = True
         await self._offered(offered)
         self.listed()
         self.end_negotiation()
@@ -174,6 +180,7 @@ class CapabilityClient(_Base):  # type: ignore[misc]  # pydle has no types
         """A CAP command the server does not know: go on with what there is."""
         del message
         self._asked.clear()
+        self._listed = True
         self.end_negotiation()
 
     async def on_raw_421(self, message: Message) -> None:

@@ -36,9 +36,10 @@ def in_words(error: BaseException) -> str:
         known = _VERIFY.get(error.verify_code)
         return f"{known}: {error.verify_message}" if known else f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        if error.reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYER_FAILURE"}:
+        reason = getattr(error, "reason", None) or ""
+        if reason in {"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "RECORD_LAYER_FAILURE"}:
             return "the server does not speak TLS on this port"
-        return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        return f"TLS failed: {(reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, socket.gaierror):
         return f"host name not found: {error.strerror}"
     if isinstance(error, OSError):

@@ -15,6 +15,8 @@ import base64
 import hashlib
 import hmac
 import itertools
+import socket
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -162,7 +164,7 @@ class Peer:
                     continue
                 if message.command == "PING" and self.answer_pings:
                     await self.send(f":{SERVER} PONG {SERVER} :{message.param(0)}")
-                elif message.command == "PONG" and (barrier := self._barriers.pop(message.params[-1], None)):
+                elif message.command == "PONG" and (barrier := self._barriers.pop("".join(message.params[-1:]), None)):
                     if not barrier.done():
                         barrier.set_result(None)
                 else:
@@ -188,7 +190,7 @@ class Peer:
     async def expect(self, command: str, *params: str, deadline_s: float = DEADLINE_S) -> Message:
         """The next line with this command and these first parameters; lines before it are passed over.
 
-        A failure names what came instead.
+        AssertionError names what came instead; EOFError when the client is gone.
         """
         passed: list[str] = []
         try:
@@ -198,8 +200,8 @@ class Peer:
                     if message.command == command and message.params[: len(params)] == list(params):
                         return message
                     passed.append(repr(message))
-        except (TimeoutError, EOFError) as error:
-            raise AssertionError(f"no {command} {' '.join(params)}; came: {passed} ({error!r})") from error
+        except TimeoutError as error:
+            raise AssertionError(f"no {command} {' '.join(params)}; came: {passed}") from error
 
     async def barrier(self, deadline_s: float = DEADLINE_S) -> None:
         """Return once the client has answered a PING, so has handled all that was sent before. EOFError if it left."""
@@ -220,6 +222,13 @@ class Peer:
     def resume(self) -> None:
         """Read again."""
         self._reading.set()
+
+    @property
+    def client_fingerprint(self) -> str:
+        """SHA-256 of the certificate the client showed, in hex; "" for none."""
+        session = self._writer.get_extra_info("ssl_object")
+        der = session.getpeercert(binary_form=True) if session is not None else None
+        return hashlib.sha256(der).hexdigest() if der else ""
 
     # -- sending
 
@@ -246,7 +255,13 @@ class Peer:
         self._writer.close()
 
     def reset(self) -> None:
-        """Break the connection off."""
+        """Close at once, without sending what waits."""
+        self._writer.transport.abort()
+
+    def break_off(self) -> None:
+        """Close with a TCP reset, as a crashed machine's successor answers."""
+        link = self._writer.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     # -- scripts
