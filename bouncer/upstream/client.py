@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bouncer.errors import UnsafeLineError
 from bouncer.irc.message import Message, serialise
 from bouncer.upstream.login import SaslClient
-from bouncer.upstream.nicks import candidates
+from bouncer.upstream.nicks import SHORTEST_NICKLEN, candidates
 
 if TYPE_CHECKING:
     from bouncer.upstream.capabilities import Owner
@@ -101,12 +101,20 @@ class Client(SaslClient):
         if self.registered:
             return
         words = message.params[-1] if message.params else "refused"
-        nick = next(self._candidates, None)
+        nick = self._next_nick(message)
         if nick is None:
             self.owner.fail(f"no nickname was accepted: {words}")
             return
         self.owner.note("nick", f"{message.param(1) or 'the nickname'}: {words}; trying {nick}")
         await self.rawmsg("NICK", nick)
+
+    def _next_nick(self, message: Message) -> str | None:
+        """Where 432 may mean "too long", no made-up nick that is no shorter: ngIRCd takes 2 s over each refusal."""
+        refused = message.param(1)
+        if message.command != "432" or len(refused) <= SHORTEST_NICKLEN:
+            return next(self._candidates, None)
+        likely = (nick for nick in self._candidates if nick in self.params.alternatives or len(nick) < len(refused))
+        return next(likely, None)
 
     on_raw_431 = on_raw_432 = on_raw_436 = on_raw_437 = on_raw_433
 
