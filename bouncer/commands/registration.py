@@ -1,0 +1,49 @@
+"""Owns the commands about the connection itself: CAP, PING, PONG, QUIT, and what is too late after registration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bouncer.commands.table import Command
+
+if TYPE_CHECKING:
+    from bouncer.commands.table import Session
+    from bouncer.irc.message import Message
+
+
+async def cap(session: Session, msg: Message) -> None:
+    """https://ircv3.net/specs/extensions/capability-negotiation ."""
+    session.client.cap(msg)
+
+
+async def ping(session: Session, msg: Message) -> None:
+    """Answered by us."""
+    session.client.write(b"")
+    session.client.reply("PONG", "bouncer", msg.params[0])
+
+
+async def pong(session: Session, msg: Message) -> None:
+    """Moves the delivery receipt when it answers its barrier."""
+    if session.attachment is not None and msg.params:
+        session.attachment.pong(msg.params[-1])
+
+
+async def leave(session: Session, _msg: Message) -> None:
+    """The client goes, the network stays."""
+    session.client.drop("Closing link: client quit")
+
+
+async def too_late(session: Session, _msg: Message) -> None:
+    """https://modern.ircdocs.horse/#erralreadyregistered-462 ."""
+    session.client.reply("462", "You may not reregister")
+
+
+table = {
+    "CAP": Command(cap, 1),
+    "PING": Command(ping, 1),
+    "PONG": Command(pong),
+    "QUIT": Command(leave),
+    "USER": Command(too_late),
+    "PASS": Command(too_late),
+    "AUTHENTICATE": Command(too_late),
+}

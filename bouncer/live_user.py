@@ -1,0 +1,220 @@
+"""Owns everything live of one user: networks, clients, events. Starting and stopping all of it is one call each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from bouncer import tenant
+from bouncer.commands import dispatch
+from bouncer.downstream import SERVER
+from bouncer.events import Event, Hub
+from bouncer.irc.welcome import channels_burst, registration_burst
+from bouncer.network import settings
+from bouncer.network.attachment import Attachment
+from bouncer.network.network import Network
+from bouncer.tasks import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bouncer.config import Config
+    from bouncer.downstream import Client
+    from bouncer.irc.message import Message
+    from bouncer.journal import Journal, Trouble
+    from bouncer.service.bouncerserv import BouncerServ
+
+log = logging.getLogger(__name__)
+
+VERSION = "bouncer"
+
+
+class Session:
+    """One registered client and what it is bound to."""
+
+    def __init__(self, user: LiveUser, client: Client, network: Network | None) -> None:
+        self.user = user
+        self.client = client
+        self.network = network
+        self.attachment = Attachment(client, network) if network is not None else None
+
+    async def service(self, text: str) -> list[str]:
+        """BouncerServ's answer; the command layer switches tenants itself."""
+        server = self.network.settings.name if self.network is not None else None
+        return await self.user.bouncerserv.handle(self.user.user_id, text, server=server)
+
+
+class LiveUser:
+    """One user's live half."""
+
+    def __init__(
+        self,
+        user_id: int,
+        config: Config,
+        journal: Journal,
+        bouncerserv: BouncerServ,
+        allows: Callable[[str, bool], bool],
+    ) -> None:
+        self.user_id = user_id
+        self.config = config
+        self.journal = journal
+        self.bouncerserv = bouncerserv
+        self.hub = Hub()
+        self.group = Group()
+        self.networks: dict[int, Network] = {}
+        self.sessions: dict[int, Session] = {}
+        self._allows = allows
+        self._reconciling = asyncio.Lock()
+        self._told_trouble = ""
+
+    def allows(self, address: str, *, trusted: bool) -> bool:
+        """Whether this user's servers may be at that IP address."""
+        return self._allows(address, trusted)
+
+    # -- networks --------------------------------------------------------------------------------------------------
+
+    async def reconcile(self) -> None:
+        """Make the live networks match the rows."""
+        async with self._reconciling:
+            async with tenant.switch(self.user_id):
+                wanted = {one.server_id: one for one in await settings.load(self.config)}
+            for server_id in [known for known in self.networks if known not in wanted]:
+                network = self.networks.pop(server_id)
+                for session in [one for one in self.sessions.values() if one.network is network]:
+                    session.client.drop("this server was deleted")
+                await network.stop("deleted")
+            for server_id, one in wanted.items():
+                network_or_none = self.networks.get(server_id)
+                if network_or_none is None:
+                    self._start(one)
+                elif network_or_none.settings != one:
+                    await network_or_none.apply(one)
+            self.hub.publish(Event("servers"))
+
+    def _start(self, one: settings.ServerSettings) -> None:
+        network = self.networks[one.server_id] = Network(self, one)
+        network.on_capabilities = lambda: self._capabilities(network)
+        network.start()
+
+    def _capabilities(self, network: Network) -> None:
+        for session in self.sessions.values():
+            if session.network is network:
+                session.client.update_caps(network.caps)
+
+    async def stop(self, reason: str) -> None:
+        """End every client and every network, and wait."""
+        current = asyncio.current_task()
+        for session in list(self.sessions.values()):
+            session.client.drop(reason)
+        await asyncio.gather(*(network.stop(reason) for network in self.networks.values()))
+        self.networks.clear()
+        if current is not None:
+            await self.group.cancel()
+
+    def trouble(self, trouble: Trouble | None) -> None:
+        """Tell the user what storage does."""
+        if trouble is None:
+            text = "Storage works again; what waited has been written" if self._told_trouble else ""
+        elif trouble.lost:
+            text = f"Storage: {trouble.lost} messages could not be kept ({trouble.reason})"
+        else:
+            text = f"Storage fails ({trouble.reason}): lines are shown before they are stored"
+        if text and text != self._told_trouble:
+            for session in self.sessions.values():
+                session.client.notice(text)
+        self._told_trouble = "" if trouble is None else text
+
+    # -- clients ---------------------------------------------------------------------------------------------------
+
+    def find(self, name: str | None, *, knows_networks: bool = False) -> Network | None:
+        """The network a login names; without a name the only one there is. None: no such network."""
+        if name is None:
+            only = list(self.networks.values())
+            return only[0] if len(only) == 1 and not knows_networks else None
+        return next((one for one in self.networks.values() if one.settings.name.lower() == name.lower()), None)
+
+    def attach(self, client: Client, network: Network | None) -> None:
+        """Welcome a client: numerics, channels from state, then what it missed, then live."""
+        session = self.sessions[client.id] = Session(self, client, network)
+        if network is None:
+            self._welcome_unbound(client)
+            return
+        attachment = session.attachment
+        assert attachment is not None  # noqa: S101 - a bound session has one
+        client.server = network.settings.name
+        client.nick = network.nick
+        self._welcome(client, network)
+        network.attach(attachment)
+        client.update_caps(network.caps)
+        client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")
+
+    async def _catch_up(self, attachment: Attachment, client: Client) -> None:
+        try:
+            async with tenant.switch(self.user_id):
+                await attachment.catch_up()
+        except (ConnectionError, TimeoutError):
+            client.drop("too slow")
+        except Exception:
+            log.exception("playback failed")
+            client.drop("the history cannot be read")
+
+    def _welcome(self, client: Client, network: Network) -> None:
+        state = network.state
+        tokens = [token for token in state.isupport.tokens() if not token.startswith(("CHATHISTORY", "MSGREFTYPES"))]
+        tokens += ["CHATHISTORY=1000", "MSGREFTYPES=msgid,timestamp", f"BOUNCER_NETID={network.server_id}"]
+        lines = registration_burst(
+            server=network.source,
+            nick=state.nick,
+            mask=state.mask,
+            network=state.isupport.network or network.settings.name,
+            created="with the bouncer",
+            version=VERSION,
+            tokens=tokens,
+            umodes=state.umodes,
+            motd=network.motd,
+        )
+        lines += channels_burst(state, network.source, client.caps, realname=network.settings.params.realname)
+        client.write(b"".join(lines))
+        if not network.up:
+            why = network.error or ("it is disabled" if not network.settings.enabled else "connecting")
+            client.notice(f"Not connected to {network.settings.name}: {why}", source=network.source)
+
+    def _welcome_unbound(self, client: Client) -> None:
+        names = ", ".join(one.settings.name for one in self.networks.values()) or "none yet"
+        client.write(
+            b"".join(
+                registration_burst(
+                    server=SERVER,
+                    nick=client.nick,
+                    mask=f"{client.nick}!{client.nick}@{SERVER}",
+                    network="Bouncer",
+                    created="with the bouncer",
+                    version=VERSION,
+                    tokens=["NETWORK=Bouncer", "CHANTYPES=#&", "CASEMAPPING=ascii", "CHATHISTORY=1000"],
+                )
+            )
+        )
+        client.notice(
+            f"Not bound to a network (yours: {names}). Log in as user/server, or /msg BouncerServ help",
+            source=SERVER,
+        )
+
+    def leave(self, client: Client) -> None:
+        """A client has gone; its receipts are saved."""
+        session = self.sessions.pop(client.id, None)
+        if session is not None and session.network is not None and session.attachment is not None:
+            session.network.detach(session.attachment)
+
+    async def command(self, client: Client, msg: Message) -> None:
+        """One line of a client, inside the user's tenant."""
+        session = self.sessions.get(client.id)
+        if session is None:
+            return
+        if session.network is not None:
+            client.nick = session.network.nick
+        if msg.command in ("PRIVMSG", "NOTICE") and msg.params and msg.params[0].lower() == "bouncerserv":
+            await dispatch(session, msg)  # the service switches tenants itself, an admin's verbs to others' files
+            return
+        async with tenant.switch(self.user_id):
+            await dispatch(session, msg)

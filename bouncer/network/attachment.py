@@ -1,0 +1,232 @@
+"""Owns one client's place on one network: what it is shown live, what it missed, and what it has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from bouncer import history, replay
+from bouncer.irc.format import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bouncer.irc.message import Message
+
+RECEIPT = "bouncer-receipt-"
+"""The token of the PING that asks a client how far it has read; its PONG moves the receipt."""
+
+RECEIPT_INTERVAL_S = 1.0
+FIRST_MESSAGES = 100
+"""Messages per buffer for a client name that was never here."""
+
+MAX_HELD_LINES = 20_000
+"""Live lines kept for a client that is still being played back to; one that falls further behind is dropped."""
+
+
+class Entry(NamedTuple):
+    """One line on its way to the clients of a network; `row` is its place among the batch's rows, -1 for none."""
+
+    message: Message
+    time: int
+    msgid: str
+    row: int = -1
+    only: Attachment | None = None
+    skip: Attachment | None = None
+    talk: bool = False
+    own_private: bool = False
+
+
+class ClientPort(Protocol):
+    """What a network needs of an attached client."""
+
+    name: str
+
+    @property
+    def caps(self) -> frozenset[str]:
+        """Capabilities it has on."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; never waits. Over its bound the client is dropped."""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what is queued; raises when it is gone or too slow."""
+
+    def drop(self, reason: str) -> None:
+        """End it with an ERROR."""
+
+
+class NetworkPort(Protocol):
+    """What an attachment needs of its network."""
+
+    server_id: int
+    receipts: dict[str, int]
+    released_id: int
+
+    @property
+    def nick(self) -> str:
+        """Our nick there."""
+
+    @property
+    def source(self) -> str:
+        """The server's name, as the source of lines of ours."""
+
+    def acknowledged(self, client: str, message_id: int) -> None:
+        """A client name has everything up to that message."""
+
+
+def wants(entry: Entry, caps: frozenset[str]) -> bool:
+    """Own words to a nick are shown only to clients that know a line from themselves is no line to themselves."""
+    return not entry.own_private or "echo-message" in caps or "znc.in/self-message" in caps
+
+
+class Attachment:
+    """A client on a network. Live lines are held back until what it missed has been played."""
+
+    def __init__(self, client: ClientPort, network: NetworkPort) -> None:
+        self.client = client
+        self.network = network
+        self.shown_nick = network.nick
+        self.holding = True
+        self.played = 0
+        self.closed = False
+        self._held: list[tuple[list[Entry], Sequence[int]]] = []
+        self._held_lines = 0
+        self._sent = 0
+        self._asked: tuple[int, int] | None = None
+        self._number = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def caps(self) -> frozenset[str]:
+        """The client's capabilities now."""
+        return self.client.caps
+
+    # -- live ------------------------------------------------------------------------------------------------------
+
+    def hold(self, entries: list[Entry], ids: Sequence[int]) -> None:
+        """Keep a delivery for after the playback."""
+        self._held.append((entries, ids))
+        self._held_lines += len(entries)
+        if self._held_lines > MAX_HELD_LINES:
+            self.client.drop("too far behind")
+
+    def deliver(
+        self, entries: list[Entry], ids: Sequence[int], render: Callable[[Entry, frozenset[str]], bytes]
+    ) -> None:
+        """Send the lines of a delivery that are for this client."""
+        caps = self.client.caps
+        data = b"".join(
+            render(entry, caps)
+            for entry in entries
+            if (entry.only is None or entry.only is self)
+            and entry.skip is not self
+            and not (entry.talk and ids and entry.row >= 0 and ids[entry.row] <= self.played)
+            and wants(entry, caps)
+        )
+        if data:
+            self.client.write(data)
+        if ids:
+            self.wrote(ids[-1])
+
+    # -- what it missed --------------------------------------------------------------------------------------------
+
+    async def catch_up(self) -> None:
+        """Play back what this client name has not acknowledged, then go live; call inside the tenant."""
+        known = self.network.receipts.get(self.client.name)
+        cursor = self.network.released_id
+        if known is None and not cursor:
+            self.network.acknowledged(self.client.name, 0)
+        if "draft/chathistory" not in self.client.caps:
+            if known is None:
+                await self._play_first(cursor)
+                self.wrote(cursor)
+            else:
+                cursor = await self._play_since(known)
+        if not self.closed:
+            self._go_live(cursor)
+
+    async def _play_first(self, until: int) -> None:
+        for buffer in await history.buffers(self.network.server_id):
+            messages = await history.latest(buffer.buffer, FIRST_MESSAGES, events=False)
+            await self._play([message for message in messages if message.id <= until])
+
+    async def _play_since(self, cursor: int) -> int:
+        while True:
+            messages = await history.since(self.network.server_id, cursor, history.MAX_PAGE)
+            if not messages:
+                return cursor
+            await self._play(messages)
+            cursor = messages[-1].id
+            self.wrote(cursor)
+            if len(messages) < history.MAX_PAGE:
+                return cursor
+
+    async def _play(self, messages: list[history.StoredMessage]) -> None:
+        """One page, a batch for each buffer in the order of their first message."""
+        by_buffer: dict[tuple[int | None, int | None], list[history.StoredMessage]] = {}
+        for message in messages:
+            if message.own and message.channel_id is None and not self._knows_itself():
+                continue
+            by_buffer.setdefault((message.channel_id, message.conversation_id), []).append(message)
+        for (channel, _), group in by_buffer.items():
+            last = group[-1]
+            target = last.target.lstrip("~&@%+") if channel is not None else last.target or self.network.source
+            data = replay.batch(
+                "chathistory", [target], group, self.client.caps, self.network.nick, source=self.network.source
+            )
+            self.client.write(data)
+        await self.client.drain()
+
+    def _knows_itself(self) -> bool:
+        return bool(self.client.caps & {"echo-message", "znc.in/self-message"})
+
+    def _go_live(self, cursor: int) -> None:
+        """Show what was held, without the words already played.
+
+        Lines are held from before the first page is read, and a page holds all that was released before: nothing is
+        in neither.
+        """
+        self.holding = False
+        self.played = cursor
+        nick = self.shown_nick = self.network.nick
+        for entries, ids in self._held:
+            self.deliver(entries, ids, lambda e, caps: project(e.message, caps, e.time, e.msgid, nick) or b"")
+        self._held.clear()
+        self._held_lines = 0
+
+    # -- receipts --------------------------------------------------------------------------------------------------
+
+    def wrote(self, message_id: int) -> None:
+        """Lines up to that message were written: ask at once after quiet, else within a second."""
+        if message_id <= self._sent:
+            return
+        self._sent = message_id
+        if self._timer is None:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._timer = None
+        if self.closed or (self._asked is not None and self._asked[1] >= self._sent):
+            return
+        if self._asked is None:
+            self._number += 1
+            self._asked = (self._number, self._sent)
+            self.client.write(f"PING :{RECEIPT}{self._number}\r\n".encode())
+        self._timer = asyncio.get_running_loop().call_later(RECEIPT_INTERVAL_S, self._ask)
+
+    def pong(self, token: str) -> None:
+        """The client has read everything before the PING with that token."""
+        if self._asked is None or token != f"{RECEIPT}{self._asked[0]}":
+            return
+        _, message_id = self._asked
+        self._asked = None
+        self.network.acknowledged(self.client.name, message_id)
+
+    def close(self) -> None:
+        """The client is gone."""
+        self.closed = True
+        self._held.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,85 @@
+"""Owns the way out to one network: a bounded queue behind a token bucket; knows nothing of what a line means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+MAX_QUEUED_LINES = 2_000
+
+
+class SendQueue(Generic[T]):
+    """Lines leave in order, `burst` at once and then one each `interval_ms`; burst 0 turns the limit off.
+
+    `sent(item)` is called for each line queued with an item, when it is handed to the socket.
+    """
+
+    def __init__(
+        self, write: Callable[[bytes], None], sent: Callable[[T], None], *, burst: int, interval_ms: int
+    ) -> None:
+        self._write = write
+        self._sent = sent
+        self._queue: deque[tuple[bytes, T | None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tokens = float(burst)
+        self._filled_at = 0.0
+        self.configure(burst=burst, interval_ms=interval_ms)
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def configure(self, *, burst: int, interval_ms: int) -> None:
+        """Change the limit; what waits is sent by the new one."""
+        self._burst = burst
+        self._interval_s = max(interval_ms, 1) / 1000
+        self._tokens = min(self._tokens, float(burst))
+
+    def wait_s(self) -> float:
+        """How long a line queued now would wait, in seconds."""
+        if not self._burst:
+            return 0.0
+        return max(0.0, (len(self._queue) + 1 - self._tokens) * self._interval_s)
+
+    def send(self, line: bytes, item: T | None = None) -> bool:
+        """Queue one line (bytes, no CR LF); False when the queue is full and the line was not taken."""
+        if len(self._queue) >= MAX_QUEUED_LINES:
+            return False
+        self._queue.append((line, item))
+        if self._timer is None:
+            self._flush()
+        return True
+
+    def urgent(self, line: bytes) -> None:
+        """Send past the queue and the limit: answers that a deadline hangs on."""
+        self._write(line)
+
+    def reset(self) -> list[T]:
+        """Empty the queue and fill the bucket (a new connection); returns the items that were never sent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        items = [item for _, item in self._queue if item is not None]
+        self._queue.clear()
+        self._tokens = float(self._burst)
+        return items
+
+    def _flush(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._tokens = min(float(self._burst), self._tokens + (now - self._filled_at) / self._interval_s)
+        self._filled_at = now
+        while self._queue and (not self._burst or self._tokens >= 1):
+            line, item = self._queue.popleft()
+            self._tokens -= 1
+            self._write(line)
+            if item is not None:
+                self._sent(item)
+        if self._queue:
+            self._timer = loop.call_later((1 - self._tokens) * self._interval_s, self._flush)

@@ -1,0 +1,142 @@
+"""Owns what a line of a network means for the file: the message rows and changes it makes; pure, no I/O."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bouncer import journal_sql as sql
+from bouncer.irc.highlight import mentions
+from bouncer.irc.message import as_text
+from bouncer.journal import Change, MessageRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bouncer.irc.applied import Applied
+    from bouncer.irc.message import Message
+    from bouncer.irc.state import NetworkState
+    from bouncer.journal import Batch
+
+TALK = frozenset({"privmsg", "notice", "action"})
+_EVENTS = frozenset({"join", "part", "quit", "kick", "nick", "topic", "mode"})
+_REACTIONS = ("+draft/react", "+draft/reply", "+reply")
+
+
+class Ingest:
+    """Turns what the state says of a line into rows of a batch, for one server."""
+
+    def __init__(self, server_id: int, state: NetworkState) -> None:
+        self.server_id = server_id
+        self._state = state
+
+    def add(self, batch: Batch, msg: Message, done: Applied, time_ms: int, msgid: str) -> int:
+        """Add rows and changes; returns the index of the line's first row, -1 when it has none."""
+        kind = done.kind
+        first = len(batch.rows)
+        if kind in TALK:
+            batch.rows.append(self._talk(msg, done, time_ms, msgid))
+        elif kind in _EVENTS:
+            self._event(batch, msg, done, time_ms, msgid)
+        elif kind == "invite":
+            row = self._row(msg, "", "server", "invite", done.text, time_ms, msgid, own=done.own)
+            batch.rows.append(row._replace(buffer="", target="", notify="invite" if done.me else ""))
+        elif kind == "tagmsg" and any(name in msg.tags for name in _REACTIONS):
+            batch.rows.append(self._talk(msg, done, time_ms, msgid))
+        elif kind == "topic-is":
+            self._topic(batch, done.target)
+        elif kind == "names-end":
+            self._roster(batch, done.target, done.members)
+        return first if len(batch.rows) > first else -1
+
+    def fold(self, name: str) -> str:
+        """A name as it is looked up."""
+        return as_text(self._state.isupport.casemap.fold(name))
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def _talk(self, msg: Message, done: Applied, time_ms: int, msgid: str) -> MessageRow:
+        notify = ""
+        if not done.own and done.kind in TALK:
+            if not done.target:
+                notify = ""
+            elif not done.is_channel:
+                notify = "dm" if done.kind != "notice" else ""
+            elif mentions(done.text, self._state.nick, self._state.isupport.casemap):
+                notify = "highlight"
+        shown = msg.param(0) if done.is_channel else done.target
+        row = self._row(msg, done.target, shown, done.kind, done.text, time_ms, msgid, own=done.own)
+        buffer = "channel" if done.is_channel else "conversation" if done.target else ""
+        return row._replace(buffer=buffer, notify=notify)
+
+    def _row(
+        self, msg: Message, target: str, shown: str, kind: str, text: str, time_ms: int, msgid: str, *, own: bool
+    ) -> MessageRow:
+        tags = None
+        if msg.has_tags:
+            kept = {as_text(k): as_text(v) for k, v in msg.tags.items() if k not in ("time", "msgid", "batch", "label")}
+            tags = json.dumps(kept, ensure_ascii=False) if kept else None
+        return MessageRow(
+            self.server_id, "channel", as_text(shown), self.fold(target), as_text(msg.source or ""), kind,
+            as_text(text), tags, msgid, time_ms, own,
+        )  # fmt: skip
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _event(self, batch: Batch, msg: Message, done: Applied, time_ms: int, msgid: str) -> None:
+        text = f"{done.nick} {done.text}" if done.kind == "kick" else done.text
+        if done.kind == "nick":
+            text = done.nick
+        elif done.kind == "mode" and not done.is_channel:
+            return
+        for channel in done.channels or ((done.target,) if done.is_channel else ()):
+            batch.changes.extend(self._changes(done, channel))
+            batch.rows.append(self._row(msg, channel, channel, done.kind, text, time_ms, msgid, own=done.own))
+        if done.kind == "topic":
+            self._topic(batch, done.target)
+
+    def _changes(self, done: Applied, channel: str) -> Iterator[Change]:
+        server, folded = self.server_id, self.fold(channel)
+        kind, nick = done.kind, as_text(done.nick)
+        if kind == "join":
+            if done.me:
+                yield Change(sql.CHANNEL_JOINED, (server, as_text(channel), folded))
+                yield Change(sql.ROSTER_CLEAR, (server, folded))
+            yield Change(sql.ROSTER_PUT, (self.fold(done.nick), nick, "", server, folded))
+        elif kind in ("part", "kick", "quit"):
+            if done.me and kind != "quit":
+                yield Change(sql.CHANNEL_PARTED if kind == "part" else sql.CHANNEL_LEFT, (server, folded))
+                yield Change(sql.ROSTER_CLEAR, (server, folded))
+            else:
+                yield Change(sql.ROSTER_REMOVE, (server, folded, self.fold(done.nick)))
+        elif kind == "mode":
+            for where, who, letters in done.roster:
+                if where == channel:
+                    yield Change(sql.ROSTER_PUT, (self.fold(who), as_text(who), letters, server, folded))
+
+    def renamed(self, batch: Batch, done: Applied, old: str) -> None:
+        """A nick changed: every roster it stands in follows, with the letters it keeps."""
+        for channel in done.channels:
+            folded = self.fold(channel)
+            known = self._state.channels.get(channel)
+            letters = known.members.get(done.nick, "") if known is not None else ""
+            batch.changes.append(Change(sql.ROSTER_REMOVE, (self.server_id, folded, self.fold(old))))
+            put = (self.fold(done.nick), as_text(done.nick), letters, self.server_id, folded)
+            batch.changes.append(Change(sql.ROSTER_PUT, put))
+
+    def _topic(self, batch: Batch, channel: str) -> None:
+        known = self._state.channels.get(channel)
+        if known is None:
+            return
+        folded = self.fold(channel)
+        batch.changes.append(Change(sql.CHANNEL_TOPIC, (as_text(known.topic or "") or None, self.server_id, folded)))
+        by = (as_text(known.topic_by or "") or None, known.topic_at or None, self.server_id, folded)
+        batch.changes.append(Change(sql.CHANNEL_TOPIC_BY, by))
+
+    def _roster(self, batch: Batch, channel: str, members: tuple[tuple[str, str], ...]) -> None:
+        folded = self.fold(channel)
+        batch.changes.append(Change(sql.ROSTER_CLEAR, (self.server_id, folded)))
+        rows: list[tuple[object, ...]] = [
+            (self.fold(nick), as_text(nick), letters, self.server_id, folded) for nick, letters in members
+        ]
+        batch.changes.append(Change(sql.ROSTER_PUT, rows))

@@ -1,0 +1,301 @@
+"""Owns the running bouncer: listeners, users, the journal; implements `Live` for the command layer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+from bouncer import tasks
+from bouncer.downstream import Client, Refused
+from bouncer.errors import CommandError, ConfigError, RefusedError
+from bouncer.events import ClientInfo, Hub, ServerState
+from bouncer.journal import Journal, Trouble
+from bouncer.live_user import LiveUser
+from bouncer.service import Service
+from bouncer.service.bouncerserv import BouncerServ
+from bouncer.service.outbound import refusal
+from bouncer.tls import ServerTls
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+    from pathlib import Path
+
+    from bouncer.config import Config
+    from bouncer.database import MainDatabase
+    from bouncer.endpoints import Endpoint
+    from bouncer.irc.message import Message
+    from bouncer.irc.registration import Attempt
+    from bouncer.models.main import User
+    from bouncer.tenant import Tenants
+
+log = logging.getLogger(__name__)
+
+START_AT_ONCE = 20
+"""Users whose files are opened side by side at the start."""
+
+
+class Supervisor:
+    """The live half. `start` raises ConfigError naming a port in use; `stop` ends everything in order."""
+
+    running = True
+
+    def __init__(self, config: Config, main: MainDatabase, tenants: Tenants) -> None:
+        self.config = config
+        self.service = Service(config, main, tenants, self)
+        self.journal = Journal(tenants, live_ms=config.timeouts.commit_live_ms, max_rows=config.limits.journal_rows)
+        self.journal.on_trouble = self._trouble
+        self.users: dict[int, LiveUser] = {}
+        self._bouncerserv = BouncerServ(self.service)
+        self._listeners: dict[str, tuple[asyncio.Server, str]] = {}
+        self._tls: ServerTls | None = None
+        self._clients = tasks.Group()
+        self._registering: dict[str, int] = {}
+        self._hubs: dict[int, Hub] = {}
+        self._by_client: dict[int, LiveUser] = {}
+
+    @property
+    def listening(self) -> list[str]:
+        """URIs of the listeners, with real ports."""
+        return [uri for _, uri in self._listeners.values()]
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the listeners, then bring every enabled user to life."""
+        self.journal.start()
+        await self._listen(self.config)
+        users = [user.id for user in await self.service.users.list() if user.enabled]
+        gate = asyncio.Semaphore(START_AT_ONCE)
+
+        async def begin(user_id: int) -> None:
+            async with gate:
+                try:
+                    await self.nudge(user_id)
+                except Exception:  # one broken file must not keep the others down
+                    log.exception("user %d could not be started", user_id)
+
+        await asyncio.gather(*(begin(user_id) for user_id in users))
+
+    async def stop(self, reason: str) -> None:
+        """No new clients, ERROR to those attached, QUIT to the networks, and the journal on disk."""
+        for server, _ in self._listeners.values():
+            server.close()
+        await asyncio.gather(*(user.stop(reason) for user in self.users.values()), return_exceptions=True)
+        await self._clients.cancel()
+        await self.journal.close()
+        self._listeners.clear()
+
+    async def reload(self, config: Config) -> None:
+        """Follow a configuration read again: certificates and listeners; nobody is dropped."""
+        await self._listen(config)
+        self.config = config
+        for user in self.users.values():
+            user.config = config
+
+    # -- listeners -------------------------------------------------------------------------------------------------
+
+    async def _listen(self, config: Config) -> None:
+        cert, key = config.tls.cert, config.tls.key
+        if cert is not None and key is not None:
+            if self._tls is None:
+                self._tls = await asyncio.to_thread(ServerTls, cert, key)
+            else:
+                await asyncio.to_thread(self._tls.reload, cert, key)
+        wanted = {endpoint.uri: endpoint for endpoint in config.listen}
+        for uri, endpoint in wanted.items():
+            if uri not in self._listeners:
+                self._listeners[uri] = await self._open(endpoint)
+        for uri in [uri for uri in self._listeners if uri not in wanted]:
+            server, _ = self._listeners.pop(uri)
+            server.close()
+
+    async def _open(self, endpoint: Endpoint) -> tuple[asyncio.Server, str]:
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._accept(reader, writer, tls=endpoint.tls or endpoint.path is not None)
+
+        try:
+            if endpoint.path is not None:
+                await asyncio.to_thread(_clear, endpoint.path)
+                server: asyncio.Server = await asyncio.start_unix_server(connected, path=str(endpoint.path))
+                await asyncio.to_thread(endpoint.path.chmod, 0o600)
+                return server, endpoint.uri
+            context = self._tls.context if endpoint.tls and self._tls is not None else None
+            server = await asyncio.start_server(connected, endpoint.host, endpoint.port, ssl=context)
+        except OSError as error:
+            why = (
+                "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on: {error.strerror or error}"
+            )
+            raise ConfigError(f"listen: {endpoint.uri} {why}") from error
+        port = server.sockets[0].getsockname()[1]
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        return server, f"{endpoint.scheme}://{host}:{port}"
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool) -> None:
+        client = Client(reader, writer, self, self.config, tls=tls)
+        limits = self.config.limits
+        here = self._registering.get(client.address, 0)
+        if sum(self._registering.values()) >= limits.registering_total or here >= limits.registering_per_address:
+            client.drop("Too many connections are registering; try again later")
+            return
+        self._registering[client.address] = here + 1
+        self._clients.spawn(self._serve(client), name=f"client-{client.id}")
+
+    async def _serve(self, client: Client) -> None:
+        try:
+            await client.run()
+        finally:
+            if client.registered is None:
+                self._registered(client)
+
+    def _registered(self, client: Client) -> None:
+        left = self._registering.get(client.address, 0) - 1
+        if left > 0:
+            self._registering[client.address] = left
+        else:
+            self._registering.pop(client.address, None)
+
+    # -- Door: what a client asks of the house ---------------------------------------------------------------------
+
+    async def log_in(self, client: Client, attempt: Attempt) -> str:
+        """Check name and password; the words are the same for any wrong pair."""
+        try:
+            user = await self.service.users.authenticate(attempt.login.user, attempt.password, address=client.address)
+        except RefusedError as error:
+            raise Refused(str(error)) from error
+        if user is None:
+            raise Refused("Invalid username or password")
+        client.user_id = user.id
+        return user.name
+
+    async def attach(self, client: Client) -> None:
+        """Bind a registered client to its user and network."""
+        self._registered(client)
+        registered = client.registered
+        user = self.users.get(client.user_id)
+        if registered is None or user is None:
+            client.drop("this account is not available")
+            return
+        if len(user.sessions) >= self.config.limits.clients_per_user:
+            client.drop("too many clients are attached")
+            return
+        login = registered.login
+        client.name = login.client or ""
+        network = user.find(login.server)
+        if login.server is not None and network is None:
+            known = ", ".join(one.settings.name for one in user.networks.values()) or "none yet"
+            client.drop(f"no server named {login.server} (yours: {known})")
+            return
+        self._by_client[client.id] = user
+        user.attach(client, network)
+
+    async def command(self, client: Client, msg: Message) -> None:
+        """One line of an attached client."""
+        user = self._by_client.get(client.id)
+        if user is not None:
+            await user.command(client, msg)
+
+    def leave(self, client: Client) -> None:
+        """A client is gone."""
+        user = self._by_client.pop(client.id, None)
+        if user is not None:
+            user.leave(client)
+
+    # -- Live: what the command layer asks -------------------------------------------------------------------------
+
+    async def nudge(self, user_id: int) -> None:
+        """Rows of this user changed: make live state follow."""
+        row = await self._row(user_id)
+        live = self.users.get(user_id)
+        if row is None or not row.enabled:
+            if live is not None:
+                await self.forget(user_id, "account disabled")
+            return
+        if live is None:
+            live = self.users[user_id] = LiveUser(user_id, self.config, self.journal, self._bouncerserv, self._allows)
+            live.hub = self.hub(user_id)
+        await _apart(live.reconcile(), f"reconcile-{user_id}")
+
+    async def _row(self, user_id: int) -> User | None:
+        try:
+            return await self.service.users.get(user_id)
+        except CommandError:
+            return None
+
+    async def forget(self, user_id: int, reason: str) -> None:
+        """End every connection of this user and wait until nothing of theirs is used."""
+        live = self.users.pop(user_id, None)
+        if live is not None:
+            await _apart(live.stop(reason), f"forget-{user_id}")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5.0):
+                    await self.journal.flush(str(user_id))
+        self.journal.forget(str(user_id))
+
+    def server_states(self, user_id: int) -> Mapping[int, ServerState]:
+        """State by server id."""
+        live = self.users.get(user_id)
+        return {} if live is None else {number: network.snapshot() for number, network in live.networks.items()}
+
+    def clients(self, user_id: int) -> Sequence[ClientInfo]:
+        """The attached clients of this user."""
+        live = self.users.get(user_id)
+        return [] if live is None else [session.client.info for session in live.sessions.values()]
+
+    async def drop_client(self, user_id: int, client_id: int) -> bool:
+        """Disconnect one client."""
+        live = self.users.get(user_id)
+        session = live.sessions.get(client_id) if live is not None else None
+        if session is None:
+            return False
+        session.client.drop("disconnected by the user")
+        return True
+
+    async def connect(self, user_id: int, server_id: int) -> None:
+        """Connect now, forgetting any back-off."""
+        await self.nudge(user_id)
+        live = self.users.get(user_id)
+        network = live.networks.get(server_id) if live is not None else None
+        if network is not None and not network.up:
+            await _apart(network.reconnect("connecting anew"), f"connect-{user_id}")
+
+    async def disconnect(self, user_id: int, server_id: int) -> None:  # noqa: ARG002 - the row says which
+        """Leave this network; its row has been disabled."""
+        await self.nudge(user_id)
+
+    def send(self, user_id: int, server_id: int, line: bytes) -> bool:
+        """Queue one IRC line behind the flood limit."""
+        live = self.users.get(user_id)
+        network = live.networks.get(server_id) if live is not None else None
+        return network is not None and network.send(line)
+
+    def hub(self, user_id: int) -> Hub:
+        """The stream of this user's events; it outlives a restart of the user."""
+        return self._hubs.setdefault(user_id, Hub())
+
+    async def flush(self, user_id: int) -> None:
+        """Everything received so far is on disk, or ten seconds have passed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10.0):
+                await self.journal.flush(str(user_id))
+
+    def _allows(self, address: str, trusted: bool) -> bool:
+        return not refusal(self.config, address, trusted=trusted)
+
+    def _trouble(self, tenant_id: str, trouble: Trouble | None) -> None:
+        live = self.users.get(int(tenant_id)) if tenant_id.isdigit() else None
+        if live is not None:
+            live.trouble(trouble)
+
+
+async def _apart(work: Coroutine[object, object, None], name: str) -> None:
+    """Run in a task without the caller's tenant (an admin's command may concern another user), and wait for it."""
+    await tasks.spawn(work, name=name)
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket a killed bouncer left; the storage lock says that it is nobody's."""
+    if path.is_socket():
+        path.unlink()
