@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bouncer.irc import modes
 from bouncer.irc.applied import ISUPPORT, MOTD_END, NUMERIC, OTHER, Applied, Kind
 from bouncer.irc.casemap import FoldDict
+from bouncer.irc.channel import MAX_MODES, ChannelState
 from bouncer.irc.isupport import Isupport
 from bouncer.irc.message import split_source
 
@@ -23,36 +24,9 @@ __all__ = ["Applied", "ChannelState", "Kind", "NetworkState"]
 # Far beyond any real network: a hostile one shall not fill our memory with names.
 MAX_CHANNELS = 1024
 MAX_USERS = 100_000
-MAX_MODES = 128
 
 _CTCP = "\x01"
 _ACTION = "\x01ACTION"
-
-
-class ChannelState:
-    """One channel we are on.
-
-    `topic` is "" where there is none; `topic_at` and `created_at` in ms UTC, 0 unknown. `modes` maps set letters to
-    their parameter or None (lists such as bans are not kept). `members` maps nicks to mode letters, highest first.
-    """
-
-    __slots__ = ("changed", "created_at", "members", "modes", "name", "names_complete", "topic", "topic_at", "topic_by")
-
-    def __init__(self, name: str, state: NetworkState) -> None:
-        self.name = name
-        self.topic = ""
-        self.topic_by = ""
-        self.topic_at = 0
-        self.created_at = 0
-        self.modes: dict[str, str | None] = {}
-        self.members: FoldDict[str] = FoldDict(state.isupport.casemap)
-        self.names_complete = False
-        self.changed = False  # since the last names-end
-
-    def mode_params(self) -> list[str]:
-        """The modes as the parameters of a MODE or 324: ["+lnt", "5"]."""
-        args = [arg for arg in self.modes.values() if arg]
-        return ["+" + "".join(self.modes), *args]
 
 
 class NetworkState:
@@ -162,7 +136,7 @@ class NetworkState:
                 # A second JOIN of ours means that we missed leaving: begin anew.
                 if channel is not None:
                     self._remove(channel, nick)
-                channel = self.channels[name] = ChannelState(name, self)
+                channel = self.channels[name] = ChannelState(name, self.isupport.casemap)
             if channel is not None:
                 self._add_member(channel, nick, "", f"{user}@{host}" if user and host else "")
                 joined.append(channel.name)
@@ -304,33 +278,14 @@ class NetworkState:
         channel = self.channels.find(target)
         if channel is None:
             return OTHER
-        roster = tuple(self._channel_modes(channel, msg.param(1), msg.params[2:]))
+        roster = tuple(channel.apply_modes(msg.param(1), msg.params[2:], self.isupport))
         return Applied("mode", msg.nick, channel.name, text, (channel.name,), own=own, is_channel=True, roster=roster)
-
-    def _channel_modes(self, channel: ChannelState, text: str, args: list[str]) -> list[tuple[str, str, str]]:
-        changed: dict[str, str] = {}
-        lists = self.isupport.chanmodes[0]
-        for change in modes.parse(text, args, self.isupport):
-            if change.letter in self.isupport.prefix[0]:
-                nick = channel.members.spelled(change.arg or "")
-                if nick is None:
-                    continue
-                letters = modes.with_letter(channel.members[nick], change, self.isupport)
-                if letters != channel.members[nick]:
-                    channel.members[nick] = changed[nick] = letters
-            elif change.letter in lists:
-                continue
-            elif not change.add:
-                channel.modes.pop(change.letter, None)
-            elif len(channel.modes) < MAX_MODES:
-                channel.modes[change.letter] = change.arg
-        return [(channel.name, nick, letters) for nick, letters in changed.items()]
 
     def _channelmodeis(self, msg: Message, _: int) -> Applied:
         channel = self.channels.find(msg.param(1))
         if channel is not None:
             channel.modes.clear()
-            self._channel_modes(channel, msg.param(2), msg.params[3:])
+            channel.apply_modes(msg.param(2), msg.params[3:], self.isupport)
         return NUMERIC
 
     def _creationtime(self, msg: Message, _: int) -> Applied:
