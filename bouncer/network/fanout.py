@@ -49,28 +49,28 @@ class FanOut:
                 line = lines[key] = project(entry.message, caps, entry.time, entry.msgid, nick) or b""
             return line
 
+        def block(caps: frozenset[str]) -> bytes:
+            data = shared.get(caps)
+            if data is None:
+                data = shared[caps] = b"".join(render(entry, caps) for entry in entries if wants(entry, caps))
+            return data
+
         for attachment in list(self._network.attachments):
-            caps = attachment.caps
             if attachment.holding:
                 attachment.hold(entries, ids)
             elif private or (ids and ids[0] <= attachment.played):
                 attachment.deliver(entries, ids, render)
             else:
-                data = shared.get(caps)
-                if data is None:
-                    data = shared[caps] = b"".join(
-                        project(entry.message, caps, entry.time, entry.msgid, nick) or b""
-                        for entry in entries
-                        if wants(entry, caps)
-                    )
-                if data:
-                    attachment.client.write(data)
+                attachment.client.write(block(attachment.caps))
                 if ids:
                     attachment.wrote(ids[-1])
         if any(entry.message.command == "NICK" for entry in entries):
-            for attachment in self._network.attachments:
-                if not attachment.holding:
-                    attachment.shown_nick = nick
+            self._renamed(nick)
+
+    def _renamed(self, nick: str) -> None:
+        for attachment in self._network.attachments:
+            if not attachment.holding:
+                attachment.shown_nick = nick
 
     def network_is_up(self) -> None:
         """Clients that stayed attached learn our nick and what the network supports."""
