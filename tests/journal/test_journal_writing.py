@@ -1,0 +1,170 @@
+"""What is submitted is stored once, in order, and told of once; a failing file holds up nobody and loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+from bouncer import history
+from bouncer.journal import Change, Trouble
+from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
+from bouncer.tenant import read, switch
+from tests.support.journalkit import Kit, add_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bouncer.tenant import Tenants
+
+
+async def rows(tenant: str, sql: str) -> list[tuple[object, ...]]:
+    async with switch(tenant):
+        return await read(lambda connection: connection.execute(sql).fetchall())
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Somebody else holds the file's write lock."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        connection.close()
+
+
+async def test_batches_are_released_in_order_once_and_have_the_ids_of_their_rows(kit: Kit) -> None:
+    batches = [kit.submit(kit.row(f"{n}a"), kit.row(f"{n}b")) for n in range(50)]
+    await kit.flush()
+    assert kit.released == [(f"{n}{letter}", True) for n in range(50) for letter in "ab"]
+    stored = await rows(kit.tenant, "SELECT id, content FROM messages ORDER BY id")
+    assert stored == [(i, row.content) for batch in batches for i, row in zip(batch.ids, batch.rows, strict=True)]
+
+
+async def test_a_batch_is_one_commit_and_batches_of_one_turn_share_theirs(kit: Kit) -> None:
+    await kit.store(*(kit.row(str(n)) for n in range(100)))
+    assert kit.journal.stats.commits == 1
+    for n in range(10):
+        kit.submit(kit.row(f"more {n}"))
+    await kit.flush()
+    assert kit.journal.stats.commits == 2
+    assert kit.journal.stats.rows == 110
+
+
+async def test_ids_are_never_used_again_after_the_newest_message_is_deleted(kit: Kit, tenants: Tenants) -> None:
+    first = await kit.store(kit.row("first"))
+    with contextlib.closing(sqlite3.connect(tenants.path(kit.tenant))) as connection, connection:
+        connection.execute("DELETE FROM messages")
+    second = await kit.store(kit.row("second"))
+    assert second.ids[0] > first.ids[0]
+
+
+async def test_an_empty_batch_is_released_in_its_turn(kit: Kit) -> None:
+    order: list[str] = []
+    full = kit.batch(kit.row("one"))
+    full.release = lambda _batch, _stored: order.append("full")
+    empty = kit.batch()
+    empty.release = lambda _batch, _stored: order.append("empty")
+    kit.journal.submit(kit.tenant, full)
+    kit.journal.submit(kit.tenant, empty)
+    await kit.flush()
+    assert order == ["full", "empty"]
+
+
+async def test_buffers_are_made_for_rows_that_need_one(kit: Kit) -> None:
+    await kit.store(
+        kit.row("1", target="#Room"), kit.row("2", target="@#room"), kit.row("3", target="Bob"), kit.row("4", target="")
+    )
+    assert await rows(kit.tenant, "SELECT name, folded, joined, auto_join FROM channels") == [("#Room", "#room", 0, 0)]
+    assert await rows(kit.tenant, "SELECT nick, folded FROM conversations") == [("Bob", "bob")]
+    kept = await rows(kit.tenant, "SELECT channel_id IS NULL, conversation_id IS NULL FROM messages ORDER BY id")
+    assert kept == [(0, 1), (0, 1), (1, 0), (1, 1)]
+
+
+async def test_changes_come_before_the_rows_of_their_batch(kit: Kit) -> None:
+    batch = kit.batch(kit.row("hello"))
+    batch.changes = [
+        Change(CHANNEL_JOINED, (kit.server_id, "#ROOM", "#room")),
+        Change(ROSTER_PUT, [("ada", "Ada", "o", kit.server_id, "#room"), ("bob", "bob", "", kit.server_id, "#room")]),
+    ]
+    kit.journal.submit(kit.tenant, batch)
+    await kit.flush()
+    assert await rows(kit.tenant, "SELECT name, joined FROM channels") == [("#ROOM", 1)]
+    assert await rows(kit.tenant, "SELECT nickname, modes FROM channel_users ORDER BY folded") == [
+        ("Ada", "o"),
+        ("bob", ""),
+    ]
+
+
+async def test_a_row_for_a_server_that_is_gone_costs_itself_only(kit: Kit) -> None:
+    gone = kit.row("gone")._replace(server_id=999)
+    batch = await kit.store(kit.row("before"), gone, kit.row("after", notify="highlight"))
+    assert batch.ids[1] == 0
+    assert await rows(kit.tenant, "SELECT id, content FROM messages ORDER BY id") == [
+        (batch.ids[0], "before"),
+        (batch.ids[2], "after"),
+    ]
+    assert await rows(kit.tenant, "SELECT message_id, reason FROM notifications") == [(batch.ids[2], "highlight")]
+    assert [stored for _, stored in kit.released] == [True] * 3
+    assert kit.journal.stats.lost == 0  # nobody misses the messages of a server that was removed
+
+
+async def test_while_the_file_is_locked_lines_go_out_live_and_rows_follow_when_the_lock_ends(
+    hasty_kit: Kit, tenants: Tenants
+) -> None:
+    kit = hasty_kit
+    told: list[Trouble | None] = []
+    kit.journal.on_trouble = lambda _tenant, trouble: told.append(trouble)
+    with locked(tenants.path(kit.tenant)):
+        batches = [kit.submit(kit.row("one")), kit.submit(kit.row("two"))]
+        await kit.until(lambda: len(kit.released) == 2)
+        batches.append(kit.submit(kit.row("three")))
+        assert kit.released == [("one", False), ("two", False), ("three", False)]
+        assert kit.journal.trouble(kit.tenant) is not None
+        assert all(not batch.ids for batch in batches)
+    await kit.flush()
+    assert kit.released == [("one", False), ("two", False), ("three", False)]
+    assert await rows(kit.tenant, "SELECT content FROM messages ORDER BY id") == [("one",), ("two",), ("three",)]
+    assert all(batch.ids for batch in batches)
+    assert told[0] is not None
+    assert told[-1] is None
+    assert kit.journal.trouble(kit.tenant) is None
+
+
+async def test_past_the_bound_rows_are_given_up_but_their_lines_go_out_and_the_loss_is_told(
+    hasty_kit: Kit, tenants: Tenants
+) -> None:
+    kit = hasty_kit
+    told: list[Trouble | None] = []
+    kit.journal.on_trouble = lambda _tenant, trouble: told.append(trouble)
+    with locked(tenants.path(kit.tenant)):
+        kit.submit(*(kit.row(f"kept {n}") for n in range(100)))
+        kit.submit(kit.row("lost"))
+        assert kit.released[-1] == ("lost", False)
+    await kit.flush()
+    assert await rows(kit.tenant, "SELECT count(*) FROM messages") == [(100,)]
+    assert kit.journal.stats.lost == 1
+    assert any(trouble is not None and trouble.lost == 1 for trouble in told)
+
+
+async def test_a_locked_file_holds_up_no_other_tenant(hasty_kit: Kit, tenants: Tenants, other_tenant: str) -> None:
+    other = Kit(hasty_kit.journal, other_tenant, await add_server(other_tenant))
+    with locked(tenants.path(hasty_kit.tenant)):
+        hasty_kit.submit(hasty_kit.row("mine"))
+        await other.store(other.row("theirs"))
+        assert await rows(other_tenant, "SELECT content FROM messages") == [("theirs",)]
+    await hasty_kit.flush()
+
+
+async def test_a_release_that_raises_stops_nobody(kit: Kit) -> None:
+    def broken(_batch: object, _stored: bool) -> None:
+        raise ValueError("a fault of the caller's")
+
+    batch = kit.batch(kit.row("one"))
+    batch.release = broken
+    kit.journal.submit(kit.tenant, batch)
+    await kit.store(kit.row("two"))
+    async with switch(kit.tenant):
+        assert len(await history.since(kit.server_id, 0, 10)) == 2
