@@ -370,11 +370,11 @@ async def test_what_was_not_committed_is_rolled_back_even_when_the_task_is_cance
 
 
 async def test_every_log_record_names_its_tenant(tenant: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.handler.addFilter(LogFilter())
     log = logging.getLogger("test")
-    log.warning("outside")
-    async with switch(tenant):
-        log.warning("inside")
+    with caplog.filtering(LogFilter()):  # pytest keeps the handler for later tests
+        log.warning("outside")
+        async with switch(tenant):
+            log.warning("inside")
     assert [vars(record)["tenant"] for record in caplog.records] == ["-", tenant]
 
 
