@@ -76,6 +76,7 @@ class Traffic:
         self._router: Router[Attachment] = Router(self.state.isupport, owner.config.timeouts.reply_s)
         self._own = OwnMessages(self._said, lambda token: self._urgent("PING", token))
         self._keys: dict[str, str] = {}
+        self._expiring = False
         burst, interval_ms = self._flood()
         self._queue: SendQueue[Said] = SendQueue(self._write, self._left, burst=burst, interval_ms=interval_ms)
 
@@ -123,12 +124,8 @@ class Traffic:
 
     def _tell(self, text: str, only: Attachment | None = None) -> None:
         """A notice of ours to the clients, or to one of them."""
-        message = Message(
-            "NOTICE", [self.nick, as_text(text).replace("\n", " ").replace("\r", " ")], source=self.source
-        )
-        now = now_ms()
-        entries = [Entry(message, now, _msgid(now), only=only)]
-        self._submit(Batch(lambda done, stored: self._release(entries, done, stored=stored)))
+        words = as_text(text).replace("\n", " ").replace("\r", " ")
+        self._show(Message("NOTICE", [self.nick, words], source=self.source), only)
 
     def lines(self, lines: list[Message]) -> None:
         """All lines of one read: applied to state, routed, and handed to the journal as one batch."""
@@ -216,11 +213,32 @@ class Traffic:
 
     def ask(self, attachment: Attachment, msg: Message) -> bool:
         """Send a client's line on and remember who asked."""
-        self._router.expired(asyncio.get_running_loop().time())
         if not self.up or not self._queue.send(msg.raw if not msg.has_tags else msg.body):
             return False
-        self._router.asked(attachment, msg.command, msg.params, asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        self._router.asked(attachment, msg.command, msg.params, loop.time())
+        if not self._expiring:
+            self._expiring = True
+            loop.call_later(self.owner.config.timeouts.reply_s, self._expire)
         return True
+
+    def _expire(self) -> None:
+        """Questions the network never answered: the asker gets the end it waits for (W2)."""
+        self._expiring = False
+        loop = asyncio.get_running_loop()
+        for late in self._router.expired(loop.time()):
+            if isinstance(late.client, Attachment):
+                about = late.params[:1] if late.params else []
+                number = [self.nick, *about, "The network did not answer"]
+                self._show(Message(late.end, number, source=self.source), late.client)
+        if len(self._router):
+            self._expiring = True
+            loop.call_later(self.owner.config.timeouts.reply_s / 2, self._expire)
+
+    def _show(self, message: Message, only: Attachment | None) -> None:
+        """A line of ours to the clients, or to one of them, behind what is on its way."""
+        entries = [Entry(message, now_ms(), "", only=only)]
+        self._submit(Batch(lambda done, stored: self._release(entries, done, stored=stored)))
 
     def remember_key(self, channel: str, key: str) -> None:
         """A key somebody joins with; saved, encrypted, once the network has let us in with it."""
