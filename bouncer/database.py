@@ -135,7 +135,7 @@ def _set_main_pragmas(connection: Any, record: object) -> None:
     cursor.close()
 
 
-def _guard_main(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:  # noqa: PLR0917 - SQLAlchemy's signature
+def _guard_main(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
     del connection, cursor, statement, parameters, many
     admit_statement(context, MainBase.metadata)
 

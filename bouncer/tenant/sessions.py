@@ -57,7 +57,7 @@ class Engines:
 
 
 @event.listens_for(TenantEngine, "before_cursor_execute")
-def _guard_engine(  # noqa: PLR0917 - SQLAlchemy's signature
+def _guard_engine(
     connection: Any,
     cursor: object,
     statement: str,
