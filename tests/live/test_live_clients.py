@@ -10,7 +10,7 @@ from bouncer import tenant
 
 if TYPE_CHECKING:
     from bouncer.config import Config
-    from tests.live.conftest import House
+    from tests.live.conftest import Attached, House
     from tests.support.network import Peer, ScriptedNetwork
 
 CAPS = "server-time message-tags batch echo-message"
@@ -32,12 +32,12 @@ def shown(lines: list[str], word: str) -> list[str]:
     return [line for line in lines if "PRIVMSG" in line and word in line]
 
 
-async def acknowledged(house: House, client: str) -> None:
-    """The receipt of that client name has reached the newest message."""
+async def acknowledged(house: House, client: Attached, name: str) -> None:
+    """The receipt of that client has reached the newest message."""
     (network,) = house.supervisor.users[house.ids["alice"]].networks.values()
     async with asyncio.timeout(5):
-        while network.receipts.get(client, -1) < network.released_id:
-            await asyncio.sleep(0.01)
+        while network.receipts.get(name, -1) < network.released_id:
+            await client.barrier()
 
 
 async def test_a_client_is_shown_the_channels_and_what_is_said(house: House, network: ScriptedNetwork) -> None:
@@ -49,7 +49,8 @@ async def test_a_client_is_shown_the_channels_and_what_is_said(house: House, net
     assert any(" 353 alice = #room :alice @friend" in line for line in welcome), welcome
     await peer.send(":friend!f@example PRIVMSG #room :hello there")
     (line,) = shown(await client.until("hello there"), "hello")
-    assert line.startswith("@time=") and "msgid=" in line
+    assert line.startswith("@time=")
+    assert "msgid=" in line
 
 
 async def test_what_was_missed_is_shown_once_and_in_order(house: House, network: ScriptedNetwork) -> None:
@@ -59,9 +60,7 @@ async def test_what_was_missed_is_shown_once_and_in_order(house: House, network:
     await peer.send(":friend!f@example PRIVMSG #room :seen before")
     await client.until("seen before")
     await client.barrier()
-    acked = asyncio.ensure_future(acknowledged(house, "phone"))  # noqa: TID251 - read on while it waits
-    while not acked.done():
-        await client.barrier()
+    await acknowledged(house, client, "phone")
     await client.close()
     for number in range(1_500):
         await peer.send(f":friend!f@example PRIVMSG #room :missed {number:04}")
@@ -111,7 +110,8 @@ async def test_a_network_with_echo_gives_the_true_msgid(house: House, network: S
     await peer.expect("PRIVMSG", "#room", "echo me")
     await peer.send("@msgid=theirs :alice!a@b PRIVMSG #room :echo me")
     lines = shown(await client.until("echo me"), "echo me")
-    assert len(lines) == 1 and "msgid=theirs" in lines[0]
+    assert len(lines) == 1
+    assert "msgid=theirs" in lines[0]
 
 
 async def test_a_reply_reaches_only_the_client_that_asked(house: House, network: ScriptedNetwork) -> None:
