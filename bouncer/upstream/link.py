@@ -157,9 +157,9 @@ class Upstream:
     # -- the stages of run
 
     async def _connect(self) -> asyncio.StreamReader:
+        self._still_wanted()
         reader = await self._connection.connect()
-        if self._reason is not None:
-            raise ConnectError(self._reason)
+        self._still_wanted()
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()
         self._timer = loop.call_later(self.params.register_s, self._register_late)
@@ -170,6 +170,10 @@ class Upstream:
         except UnsafeLineError as error:
             raise ConnectError(f"a setting of this server cannot be sent: {error}") from error
         return reader
+
+    def _still_wanted(self) -> None:
+        if self._reason is not None:  # `quit` came while there was nothing to say QUIT to
+            raise ConnectError(self._reason)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         loop = asyncio.get_running_loop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bouncer.upstream import Backoff, ConnectParams, Upstream, forget_contexts
+from bouncer.upstream import Backoff, ConnectParams, forget_contexts
 from bouncer.upstream.connection import plain_address
 from bouncer.upstream.reasons import in_words
 from bouncer.upstream.tls import context_for
@@ -234,10 +234,11 @@ async def test_an_upstream_runs_once(network: ScriptedNetwork) -> None:
     await recorder.stop()
 
 
-async def test_quitting_what_never_ran_is_nothing() -> None:
-    recorder = Recorder(port=1)
+async def test_what_is_quit_before_it_runs_never_connects(network: ScriptedNetwork) -> None:
+    recorder = Recorder(port=network.port)
     await recorder.upstream.quit("bye", 1)
-    assert isinstance(recorder.upstream, Upstream)
+    assert await recorder.ended() == "quit"
+    assert network.connections == []
 
 
 # -- trying again
