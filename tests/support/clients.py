@@ -1,0 +1,163 @@
+"""Runs real IRC clients as people do: irssi in a terminal of tmux, weechat-headless told through its fifo.
+
+Each has its settings in a folder that stays when it is quit and started again. A missing program is a failure that
+says what to install, never a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from typing import TYPE_CHECKING, Protocol
+
+from tests.support.ircd import program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DEADLINE_S = 20.0
+POLL_S = 0.05
+COLUMNS, LINES = 200, 60
+
+
+class Shown(Protocol):
+    """A client one can look at."""
+
+    name: str
+
+    def start(self) -> None:
+        """Start it; it connects by itself."""
+
+    def do(self, command: str) -> None:
+        """Type a command."""
+
+    def shown(self) -> str:
+        """All a person can read there since the first start, or on the screen."""
+
+    def running(self) -> bool:
+        """Whether the process is there."""
+
+    def kill(self) -> None:
+        """End it without a word, if it runs."""
+
+
+async def until(what: Callable[[], object], why: Callable[[], str]) -> None:
+    """Wait until `what` is true; AssertionError with `why` after the deadline."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + DEADLINE_S
+    while not what():
+        assert loop.time() < deadline, why()
+        await asyncio.sleep(POLL_S)
+
+
+async def sees(client: Shown, text: str) -> None:
+    """Wait until the client shows `text`."""
+    await until(lambda: text in client.shown(), lambda: f"{client.name} does not show {text!r}: {client.shown()}")
+
+
+async def quits(client: Shown) -> None:
+    """/quit, and wait for the end of the process."""
+    client.do("/quit")
+    await until(lambda: not client.running(), lambda: f"{client.name} does not quit: {client.shown()}")
+
+
+class Irssi:
+    """irssi with all in one window; `shown` is its screen, empty of what an earlier process wrote."""
+
+    name = "irssi"
+
+    def __init__(self, folder: Path, port: int, password: str) -> None:
+        self._home = folder / "irssi"
+        self._home.mkdir()
+        (self._home / "config").write_text(
+            f"""servers = ({{ address = "127.0.0.1"; chatnet = "net"; port = "{port}"; password = "{password}";
+  use_tls = "no"; autoconnect = "yes"; }});
+chatnets = {{ net = {{ type = "IRC"; nick = "al"; }}; }};
+settings = {{
+  core = {{ real_name = "al"; user_name = "al"; nick = "al"; }};
+  "fe-common/core" = {{ autocreate_windows = "no"; autocreate_query_level = "NONE"; use_status_window = "no"; }};
+}};
+""",
+            encoding="utf-8",
+        )
+        self._tmux = [program("tmux"), "-L", f"bouncer-{os.getpid()}-{folder.name}"[-60:], "-f", "/dev/null"]
+        self._environ = {**os.environ, "HOME": str(self._home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        self._environ.pop("TMUX", None)
+
+    def start(self) -> None:
+        words = [program("irssi"), f"--home={self._home}", f"--config={self._home / 'config'}"]
+        self._run("new-session", "-d", "-s", "irssi", "-x", str(COLUMNS), "-y", str(LINES), *words)
+
+    def do(self, command: str) -> None:
+        self._run("send-keys", "-t", "irssi", "-l", command)
+        self._run("send-keys", "-t", "irssi", "Enter")
+
+    def shown(self) -> str:
+        return self._run("capture-pane", "-p", "-J", "-t", "irssi", check=False)
+
+    def running(self) -> bool:
+        return "irssi" in self._run("list-sessions", "-F", "#{session_name}", check=False)
+
+    def kill(self) -> None:
+        self._run("kill-server", check=False)
+
+    def _run(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            [*self._tmux, *words], env=self._environ, capture_output=True, timeout=DEADLINE_S, check=False
+        )
+        assert done.returncode == 0 or not check, (words, done.stderr)
+        return done.stdout.decode()
+
+
+class WeeChat:
+    """weechat-headless; `shown` is what its logger has written of all buffers, since the first start."""
+
+    name = "weechat"
+
+    def __init__(self, folder: Path, port: int, password: str) -> None:
+        self._home = folder / "weechat"
+        self._home.mkdir()
+        self._fifo = self._home / "fifo"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._commands = [
+            "/set logger.file.flush_delay 0",
+            "/set fifo.file.path ${weechat_runtime_dir}/fifo",
+            "/fifo enable",
+            f"/server add net 127.0.0.1/{port} -password={password} -nicks=al",
+            "/set irc.server.net.tls off",  # the default before 4.0, which does not know the option
+            "/connect net",
+        ]
+
+    def start(self) -> None:
+        words = [program("weechat-headless"), "-d", str(self._home)]
+        for command in self._commands:
+            words += ["-r", command]
+        with (self._home / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "HOME": str(self._home), "LC_ALL": "C.UTF-8"},
+            )
+
+    def do(self, command: str) -> None:
+        descriptor = os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK)  # nobody reads: an error, not a wait
+        try:
+            os.write(descriptor, f"irc.server.net *{command}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    def shown(self) -> str:
+        logs = sorted((self._home / "logs").glob("irc.*.weechatlog"))
+        return "\n".join(f"{log.name}:\n{log.read_text(encoding='utf-8')}" for log in logs)
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(DEADLINE_S)
