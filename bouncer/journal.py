@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_ROWS_PER_COMMIT = 5_000
+MAX_ROWS_PER_COMMIT = 1_000
+ENOUGH_ROWS = 4_000
+"""Rows of one tenant that wait before its networks are read no further until a commit has made room."""
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
 
 
@@ -119,6 +121,8 @@ class _Queue:
     retry: asyncio.TimerHandle | None = None
     live: asyncio.TimerHandle | None = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    progress_at: float = 0.0
 
 
 class Journal:
@@ -200,6 +204,12 @@ class Journal:
             queue.waiters.append(waiter)
             await waiter
 
+    async def room(self, tenant: str) -> None:
+        """Wait until few rows wait for `tenant`, or storage is in trouble (then the bound on rows decides)."""
+        while (queue := self._queues.get(tenant)) is not None and queue.rows > ENOUGH_ROWS and not queue.reason:
+            queue.room.clear()
+            await queue.room.wait()
+
     # -- the writers -----------------------------------------------------------------------------------------------
 
     def _mark(self, queue: _Queue) -> None:
@@ -256,6 +266,8 @@ class Journal:
 
     def _written(self, queue: _Queue, batches: list[Batch], lost: int) -> None:
         self.stats.commits += 1
+        queue.progress_at = asyncio.get_running_loop().time()
+        queue.room.set()
         for batch in batches:
             queue.batches.popleft()
             queue.rows -= len(batch.rows)
@@ -279,6 +291,7 @@ class Journal:
             if timer is not None:
                 timer.cancel()
         self._queues.pop(queue.tenant, None)
+        queue.room.set()
         for waiter in queue.waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -307,6 +320,7 @@ class Journal:
             queue.since = now_ms()
             log.warning("tenant %s: storing fails (%s), %d rows wait", queue.tenant, reason, queue.rows)
         changed, queue.reason = queue.reason != reason, reason
+        queue.room.set()
         self._release_live(queue)
         if changed:
             self.on_trouble(queue.tenant, Trouble(queue.reason, queue.since, queue.rows, queue.lost))
@@ -316,13 +330,16 @@ class Journal:
         self._mark(queue)
 
     def _overdue(self, queue: _Queue) -> None:
-        """The oldest unreleased batch has waited for `live_ms`: lines go out before they are stored."""
+        """No commit for `live_ms` while a batch waits: lines go out before they are stored.
+
+        Many rows behind each other are no slow commit: as long as commits succeed, the order stays store, then show.
+        """
         queue.live = None
         loop = asyncio.get_running_loop()
         waiting = next((batch for batch in queue.batches if not batch.released), None)
         if waiting is None:
             return
-        due = waiting.submitted_at + self._live_s - loop.time()
+        due = max(waiting.submitted_at, queue.progress_at) + self._live_s - loop.time()
         if due > 0.001:
             queue.live = loop.call_later(due, self._overdue, queue)
             return

@@ -154,7 +154,10 @@ class Network(Traffic):
         trusted = self.settings.trusted
         self._enter("connecting")
         upstream = Upstream(
-            self.settings.params, self, allow=lambda address: self.owner.allows(address, trusted=trusted)
+            self.settings.params,
+            self,
+            allow=lambda address: self.owner.allows(address, trusted=trusted),
+            room=lambda: self.owner.journal.room(self.tenant_id),
         )
         self.upstream = upstream
         loop = asyncio.get_running_loop()

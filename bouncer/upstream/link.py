@@ -26,7 +26,7 @@ from bouncer.upstream.reader import Reader
 from bouncer.upstream.reasons import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bouncer.irc.message import Message
 
@@ -40,15 +40,22 @@ _QUIT = "quit"
 class Upstream:
     """One attempt and, if it succeeds, one connection: make an object, await `run` once, throw it away.
 
-    `allow(address) -> bool` is asked about every IP address before it is connected to.
+    `allow(address) -> bool` is asked about every IP address before it is connected to. `room()` is awaited under flood,
+    before the next read: whoever takes the lines says there when they can take more.
     """
 
     def __init__(
-        self, params: ConnectParams, events: UpstreamEvents, *, allow: Callable[[str], bool] | None = None
+        self,
+        params: ConnectParams,
+        events: UpstreamEvents,
+        *,
+        allow: Callable[[str], bool] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.params = params
         self.lag_ms: int | None = None
         self._events = events
+        self._room = room
         self._connection = Dialled(params, allow)
         self._client = Client(params, self)
         self._client.connection = self._connection
@@ -188,6 +195,8 @@ class Upstream:
             data = b""  # an idle connection keeps nothing of its last read
             if more:
                 await asyncio.sleep(0)  # others have a turn under flood
+                if self._room is not None:
+                    await self._room()
 
     def _take(self, data: bytes) -> None:
         messages = self._reader.feed(data)
