@@ -94,6 +94,7 @@ class Attachment:
         self._held_lines = 0
         self._sent = 0
         self._asked: tuple[int, int] | None = None
+        self._answered = 0
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -207,7 +208,7 @@ class Attachment:
 
     def _ask(self) -> None:
         self._timer = None
-        if self.closed or (self._asked is not None and self._asked[1] >= self._sent):
+        if self.closed or (self._asked[1] if self._asked is not None else self._answered) >= self._sent:
             return
         if self._asked is None:
             self._number += 1
@@ -221,6 +222,7 @@ class Attachment:
             return
         _, message_id = self._asked
         self._asked = None
+        self._answered = message_id
         self.network.acknowledged(self.client.name, message_id)
 
     def close(self) -> None:

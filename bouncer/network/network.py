@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REGAIN_S = 30.0
-TICK_S = 1.0
 
 
 class Network(Traffic):
@@ -288,11 +287,11 @@ class Network(Traffic):
         self._changed()
 
     def acknowledged(self, client: str, message_id: int) -> None:
-        """A client name has everything up to that message; saved within a second, never going back."""
+        """A client name has everything up to that message; on its way to the file at once, never going back."""
         if message_id > self.receipts.get(client, -1):
             self.receipts[client] = message_id
             if not self._dirty_receipts:
-                asyncio.get_running_loop().call_later(TICK_S, self.save_receipts)
+                asyncio.get_running_loop().call_soon(self.save_receipts)
             self._dirty_receipts[client] = message_id
 
     def save_receipts(self) -> None:

@@ -50,20 +50,32 @@ class Bouncer:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Bouncer]:
     """Listening; at the end it has to stop in order."""
+    made = prepare(folder)
+    with process(made) as running:
+        yield made
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(DEADLINE_S) == 0
+
+
+def prepare(folder: Path) -> Bouncer:
+    """Configured, with its user; not running yet."""
     port = free_port()
     cli = Cli.make(folder, CONFIG.format(irc=port, web=free_port()))
     cli.ok("user", "add", "alice", "--password-stdin", stdin="pw\n")
-    made = Bouncer(cli, port, folder / "log")
-    with made.log.open("wb") as log:
-        process = cli.start("run", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return Bouncer(cli, port, folder / "log")
+
+
+@contextlib.contextmanager
+def process(bouncer: Bouncer) -> Iterator[subprocess.Popen[str]]:
+    """Listening; killed at the end, unless it has ended."""
+    with bouncer.log.open("ab") as log:
+        started = bouncer.cli.start("run", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        _listening(process, made)
-        yield made
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_S) == 0
+        _listening(started, bouncer)
+        yield started
     finally:
-        process.kill()
-        process.wait(DEADLINE_S)
+        started.kill()
+        started.wait(DEADLINE_S)
 
 
 def _listening(process: subprocess.Popen[str], bouncer: Bouncer) -> None:
