@@ -3,64 +3,39 @@
 from __future__ import annotations
 
 import re
-import shutil
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import Browser as Chromium
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import expect
 
 from bouncer.events import Event, ServerState
+from tests.support import browser
 from tests.web.panelkit import PASSWORD, connected, fill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from playwright.async_api import Browser as Chromium
+    from playwright.async_api import Page
 
     from bouncer.models.main import User
     from tests.web.panelkit import Installation
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTHS = (1280, 390)
 
 
 @pytest.fixture
 async def chromium() -> AsyncIterator[Chromium]:
-    """The system's Chromium, else Playwright's own."""
-    async with async_playwright() as playwright:
-        found = shutil.which("chromium") or shutil.which(playwright.chromium.executable_path)
-        if found is None:
-            pytest.fail("these tests need Chromium: apt-get install chromium, or playwright install chromium")
-        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+    async with browser.chromium() as started:
+        yield started
 
 
-@asynccontextmanager
-async def page_of(
+def page_of(
     chromium: Chromium, url: str, *, width: int = 1280, script: bool = True, name: str = "ada"
-) -> AsyncIterator[Page]:
+) -> AbstractAsyncContextManager[Page]:
     """A signed-in page; whatever the browser complains about fails the test."""
-    context = await chromium.new_context(
-        viewport={"width": width, "height": 844}, java_script_enabled=script, base_url=url, locale="en-GB"
-    )
-    context.set_default_timeout(10_000)
-    page = await context.new_page()
-    complaints: list[str] = []
-    page.on(
-        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    await page.goto("/session/new")
-    await page.get_by_label("Name or e-mail").fill(name)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Servers")).to_be_visible()
-    try:
-        yield page
-        assert [words for words in complaints if "422" not in words] == []
-    finally:
-        await context.close()
+    return browser.signed_in(chromium, url, name, PASSWORD, width=width, script=script)
 
 
 async def wider_than_the_window(page: Page) -> list[str]:
