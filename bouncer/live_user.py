@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bouncer import tenant
 from bouncer.commands import dispatch
+from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
 from bouncer.events import Event, Hub
 from bouncer.irc.welcome import channels_burst, registration_burst
@@ -38,6 +39,7 @@ class Session:
         self.client = client
         self.network = network
         self.attachment = Attachment(client, network) if network is not None else None
+        self.answer = Answer(client, "", SERVER)
 
     async def service(self, text: str) -> list[str]:
         """BouncerServ's answer; the command layer switches tenants itself."""

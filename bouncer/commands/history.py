@@ -27,9 +27,7 @@ async def chathistory(session: Session, msg: Message) -> None:
     subcommand = msg.params[0].upper()
     network = session.network
     if network is None:
-        session.client.reply(
-            "FAIL", "CHATHISTORY", "INVALID_TARGET", subcommand, "This connection is not bound to a network"
-        )
+        session.answer.fail("CHATHISTORY", "INVALID_TARGET", subcommand, "This connection is not bound to a network")
         return
     try:
         if subcommand == "TARGETS":
@@ -38,7 +36,7 @@ async def chathistory(session: Session, msg: Message) -> None:
             await _page(session, network, subcommand, msg)
     except _Bad as bad:
         code, words = bad.args
-        session.client.reply("FAIL", "CHATHISTORY", code, subcommand, words)
+        session.answer.fail("CHATHISTORY", code, subcommand, words)
 
 
 async def _page(session: Session, network: Network, subcommand: str, msg: Message) -> None:
@@ -54,7 +52,7 @@ async def _page(session: Session, network: Network, subcommand: str, msg: Messag
     if found is not None:
         bounds = [await _bound(found.buffer, text) for text in msg.params[2 : needed - 1]]
         messages = await _read(found.buffer, subcommand, bounds, limit, events=events)
-    session.client.write(
+    session.answer.write(
         replay.batch("chathistory", [msg.params[1]], messages, session.client.caps, network.nick, source=network.source)
     )
 
@@ -125,7 +123,7 @@ async def _targets(session: Session, network: Network, msg: Message) -> None:
     lines = [
         wire("CHATHISTORY", ["TARGETS", target.name, server_time(target.time)], network.source) for target in found
     ]
-    client.write(replay.wrap("draft/chathistory-targets", [], lines, client.caps, source=network.source))
+    session.answer.write(replay.wrap("draft/chathistory-targets", [], lines, client.caps, source=network.source))
 
 
 table = {"CHATHISTORY": Command(chathistory, 1)}

@@ -19,10 +19,9 @@ _ACTION = "\x01ACTION "
 
 async def say(session: Session, msg: Message) -> None:
     """One message to each target; long text is split at what the network relays."""
-    client = session.client
     text = msg.params[1] if len(msg.params) > 1 else ""
     if msg.command != "TAGMSG" and not text:
-        client.reply("412", "No text to send")
+        session.answer.reply("412", "No text to send")
         return
     tags = {key: value for key, value in msg.tags.items() if key[:1] == "+"}
     for target in msg.params[0].split(","):
@@ -36,7 +35,7 @@ async def say(session: Session, msg: Message) -> None:
 def _send(session: Session, command: str, target: str, text: str, tags: dict[str, str]) -> None:
     network, attachment = session.network, session.attachment
     if network is None or attachment is None:
-        session.client.reply("401", target, "This connection is not bound to a network; talk to BouncerServ")
+        session.answer.reply("401", target, "This connection is not bound to a network; talk to BouncerServ")
         return
     if command == "TAGMSG" and "message-tags" not in network.caps:
         return
@@ -44,7 +43,7 @@ def _send(session: Session, command: str, target: str, text: str, tags: dict[str
     room = max(64, network.state.isupport.linelen - len(f":{mask} {command} {target} :\r\n".encode()))
     for piece in _pieces(text, room):
         if not network.say(attachment, command, target, piece, tags):
-            session.client.reply(
+            session.answer.reply(
                 "404", target, f"Not sent: {network.settings.name} is not connected, or too much waits"
             )
             return
@@ -62,9 +61,9 @@ def _pieces(text: str, room: int) -> list[str]:
 async def _service(session: Session, text: str) -> None:
     client = session.client
     if "echo-message" in client.caps:
-        client.reply("PRIVMSG", "BouncerServ", text, source=f"{client.nick}!{client.nick}@bouncer")
+        session.answer.reply("PRIVMSG", "BouncerServ", text, source=f"{client.nick}!{client.nick}@bouncer")
     for line in await session.service(text):
-        client.reply("PRIVMSG", client.nick, line or " ", source=SERVICE_MASK)
+        session.answer.reply("PRIVMSG", client.nick, line or " ", source=SERVICE_MASK)
 
 
 table = {"PRIVMSG": Command(say, 1), "NOTICE": Command(say, 1), "TAGMSG": Command(say, 1)}

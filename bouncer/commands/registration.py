@@ -19,7 +19,7 @@ async def cap(session: Session, msg: Message) -> None:
 async def ping(session: Session, msg: Message) -> None:
     """Answered by us."""
     session.client.write(b"")
-    session.client.reply("PONG", "bouncer", msg.params[0])
+    session.answer.reply("PONG", "bouncer", msg.params[0])
 
 
 async def pong(session: Session, msg: Message) -> None:
@@ -35,7 +35,7 @@ async def leave(session: Session, _msg: Message) -> None:
 
 async def too_late(session: Session, _msg: Message) -> None:
     """https://modern.ircdocs.horse/#erralreadyregistered-462 ."""
-    session.client.reply("462", "You may not reregister")
+    session.answer.reply("462", "You may not reregister")
 
 
 table = {

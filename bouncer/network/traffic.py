@@ -211,7 +211,7 @@ class Traffic:
     def _folded(self, msg: Message) -> list[str]:
         return [self._ingest.fold(param) for param in msg.params[1:]]
 
-    def ask(self, attachment: Attachment, msg: Message) -> bool:
+    def ask(self, attachment: Attachment, msg: Message, label: str = "") -> bool:  # noqa: ARG002 - answered with it soon
         """Send a client's line on and remember who asked."""
         if not self.up or not self._queue.send(msg.raw if not msg.has_tags else msg.body):
             return False
