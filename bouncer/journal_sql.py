@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,10 +52,16 @@ RECEIPT = (
     "message_id = max(message_id, excluded.message_id), updated_at = excluded.updated_at"
 )
 
-_INSERT_MESSAGE = (
+_INTO_MESSAGES = (
     "INSERT INTO messages (id, server_id, channel_id, conversation_id, target, sender, message_type, content, tags, "
-    "msgid, time, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "msgid, time, own) VALUES "
 )
+_ONE_MESSAGE = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_MESSAGE = _INTO_MESSAGES + _ONE_MESSAGE
+_INSERT_MESSAGES = tuple((count, _INTO_MESSAGES + ", ".join([_ONE_MESSAGE] * count)) for count in (64, 8, 1))
+"""(rows, statement), the longest first. The full-text index writes out what it has gathered at the start of each
+statement, and each statement gives the interpreter away and waits to have it back: one for many rows takes a third of
+the time of one for each. 64 rows stay below the 999 parameters that every SQLite takes."""
 _INSERT_NOTIFICATION = "INSERT INTO notifications (message_id, reason, created_at) VALUES (?, ?, ?)"
 _LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
 _FIND = {
@@ -105,10 +112,17 @@ def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffer
             if row.notify:
                 notifications.append((number, row.notify, row.time))
         batch.ids = range(start, first + len(messages))
-    if messages:
-        connection.executemany(_INSERT_MESSAGE, messages)
+    _insert(connection, messages)
     if notifications:
         connection.executemany(_INSERT_NOTIFICATION, notifications)
+
+
+def _insert(connection: sqlite3.Connection, messages: list[tuple[object, ...]]) -> None:
+    done = 0
+    for count, statement in _INSERT_MESSAGES:
+        while len(messages) - done >= count:
+            connection.execute(statement, list(chain.from_iterable(messages[done : done + count])))
+            done += count
 
 
 def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buffers: Buffers) -> int:
