@@ -19,6 +19,8 @@ MESSAGE_TYPES = (
 )  # fmt: skip
 SEARCHABLE_TYPES = ("privmsg", "action", "notice", "topic")  # what the view `searchable_messages` shows
 NOTIFICATION_REASONS = ("highlight", "dm", "invite")
+DETACH_TRIGGERS = ("message", "highlight", "none", "default")
+_DETACHED_RULES = ("relay_detached", "reattach_on", "detach_on")
 
 
 class TenantBase(DeclarativeBase):
@@ -71,6 +73,13 @@ class Server(TenantBase):
     trusted: Mapped[bool] = flag(default=False)  # added by an admin: may be at a private address
     known_nick: Mapped[str] = words()
     known_isupport: Mapped[str] = words("{}")  # JSON object
+    fallbacks: Mapped[str] = words()  # more addresses, `host port` a line, tried in turn
+    known_caps: Mapped[str] = words("{}")  # JSON object, name -> value: what the network last granted us
+    known_server: Mapped[str] = words()  # the server's own name, from 001
+    auto_away: Mapped[bool] = flag(default=True)
+    away_message: Mapped[str] = words()  # of auto-away
+    regain_command: Mapped[str] = words()  # a line to services with {nick} in it
+    encoding: Mapped[str] = words()  # of bytes that are no UTF-8; '' is cp1252
     created_at: Mapped[int] = mapped_column(default=now_ms)
     updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
 
@@ -79,7 +88,14 @@ class Channel(TenantBase):
     """A channel the user is in, wants to be in, or has history of."""
 
     __tablename__ = "channels"
-    __table_args__ = (UniqueConstraint("server_id", "folded"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("server_id", "folded"),
+        *(
+            CheckConstraint(f"{name} IN ({', '.join(map(repr, DETACH_TRIGGERS))})", name=name)
+            for name in _DETACHED_RULES
+        ),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
@@ -93,6 +109,10 @@ class Channel(TenantBase):
     topic_by: Mapped[str | None]
     topic_at: Mapped[int | None]
     join_error: Mapped[str | None]
+    relay_detached: Mapped[str] = words("default")  # which messages of a detached channel are shown all the same
+    reattach_on: Mapped[str] = words("default")
+    detach_on: Mapped[str] = words("default")
+    detach_after_s: Mapped[int | None]
 
 
 class Conversation(TenantBase):
@@ -155,6 +175,7 @@ class Message(TenantBase):
     msgid: Mapped[str]
     time: Mapped[int]
     own: Mapped[bool] = flag(default=False)
+    redacted: Mapped[str | None] = mapped_column(Text())  # "nick!user@host reason"; the content is gone then
 
 
 class Notification(TenantBase):
@@ -195,3 +216,39 @@ class ServerEvent(TenantBase):
     time: Mapped[int] = mapped_column(default=now_ms)
     kind: Mapped[str]
     detail: Mapped[str] = words()
+
+
+class ReadMarker(TenantBase):
+    """How far the user has read in a channel or conversation; it only ever moves forward."""
+
+    __tablename__ = "read_markers"
+
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True)
+    folded: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    time: Mapped[int]
+    updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
+
+
+class MetadataValue(TenantBase):
+    """One key of draft/metadata-2 that the user set on a target of a network that keeps none itself."""
+
+    __tablename__ = "metadata"
+
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True)
+    folded: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(Text())
+    updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
+
+
+class ClientName(TenantBase):
+    """Settings of the clients that log in under one name."""
+
+    __tablename__ = "clients"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    text_timestamps: Mapped[bool] = flag(default=False)
+    created_at: Mapped[int] = mapped_column(default=now_ms)
+    last_seen_at: Mapped[int | None]
+    address: Mapped[str] = words()

@@ -32,11 +32,10 @@ import sqlalchemy as sa
 MARK = """
 INSERT INTO servers (name, address, port, nickname, created_at, updated_at) VALUES ('mark', '', 1, '', 0, 0)
 """
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "9000", "HEAD", None, None
 def upgrade():
     op.add_column("servers", sa.Column("colour", sa.Text(), server_default="blue", nullable=False))
     op.execute(MARK)
-    FAIL
 '''
 
 
@@ -50,12 +49,13 @@ def old_template() -> bytes:
 def newer(old_template: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """One more migration than the program has: what an update brings. Returns it, to be changed."""
     del old_template  # made before
+    head = tenant_head()
     folders = {name: tmp_path / name for name in ("migrations", "tenant_migrations")}
     root = Path(database.__file__).parent.parent
     for name, folder in folders.items():
         shutil.copytree(root / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    added = folders["tenant_migrations"] / "versions" / "0002_colour.py"
-    added.write_text(NEXT.replace("FAIL", ""))
+    added = folders["tenant_migrations"] / "versions" / "9000_colour.py"
+    added.write_text(NEXT.replace("HEAD", head))
     with monkeypatch.context() as patched:
         patched.setattr(database, "_folder", folders.__getitem__)
         _forget()
@@ -145,7 +145,7 @@ async def test_an_older_file_is_migrated_when_it_is_opened(tenants: Tenants, old
         assert list(await unit.scalars(select(Server.name))) == ["mark"]
     async with switch(2):
         assert await read(lambda c: c.execute("SELECT colour FROM servers").fetchall()) == [("blue",)]
-    assert [version(tenants.path(number)) for number in (1, 2)] == ["0002", "0002"]
+    assert [version(tenants.path(number)) for number in (1, 2)] == ["9000", "9000"]
 
 
 async def test_a_lease_migrates_an_older_file_too(tenants: Tenants, old_template: bytes, newer: Path) -> None:
@@ -197,7 +197,7 @@ def test_alembic_never_runs_twice_at_once(tmp_path: Path, old_template: bytes, n
         results = list(pool.map(migrate_tenant_file, [*paths, *paths]))
         others.result()
     assert sorted(results) == [False] * 16 + [True] * 16
-    assert [(version(path), marks(path)) for path in paths] == [("0002", 1)] * 16
+    assert [(version(path), marks(path)) for path in paths] == [("9000", 1)] * 16
 
 
 async def _migrate(main: MainDatabase) -> None:
@@ -206,16 +206,18 @@ async def _migrate(main: MainDatabase) -> None:
 
 
 def test_a_migration_that_fails_half_way_changes_nothing(tmp_path: Path, old_template: bytes, newer: Path) -> None:
-    newer.write_text(NEXT.replace("FAIL", "op.execute('SELECT no_such_function()')"))
+    good = newer.read_text()
+    newer.write_text(good + "    op.execute('SELECT no_such_function()')\n")
     path = tmp_path / "1.sqlite3"
     path.write_bytes(old_template)
+    before = version(path)
     with pytest.raises(sqlite3.OperationalError, match="no_such_function"):
         migrate_tenant_file(path)
-    assert (version(path), marks(path)) == ("0001", 0)
-    newer.write_text(NEXT.replace("FAIL", ""))
+    assert (version(path), marks(path)) == (before, 0)
+    newer.write_text(good)
     _forget()
     assert migrate_tenant_file(path) is True
-    assert (version(path), marks(path)) == ("0002", 1)
+    assert (version(path), marks(path)) == ("9000", 1)
 
 
 def test_what_is_not_there_is_not_made_by_migrating_it(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ async def test_migrating_all_survives_a_bad_file_and_says_which(
     )
     assert list(failures) == ["3"]
     assert seen == [(number, 5, str(number), number != 3) for number in range(1, 6)]
-    assert [version(tenants.path(number)) for number in (1, 2, 4, 5)] == ["0002"] * 4
+    assert [version(tenants.path(number)) for number in (1, 2, 4, 5)] == ["9000"] * 4
     assert list(await tenants.migrate_all()) == ["3"]
 
 
