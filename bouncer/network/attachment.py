@@ -24,6 +24,14 @@ MAX_HELD_LINES = 20_000
 """Live lines kept for a client that is still being played back to; one that falls further behind is dropped."""
 
 
+KNOW_THEMSELVES = frozenset({"echo-message", "message-tags", "znc.in/self-message"})
+"""Who has one of these takes a line from its own nick to somebody else for what it is.
+
+WeeChat and others do so without saying it; message-tags tells them from programs that would take the line for one to
+themselves, or answer it.
+"""
+
+
 class Entry(NamedTuple):
     """One line on its way to the clients of a network; `row` is its place among the batch's rows, -1 for none."""
 
@@ -77,7 +85,7 @@ class NetworkPort(Protocol):
 
 def wants(entry: Entry, caps: frozenset[str]) -> bool:
     """Own words to a nick are shown only to clients that know a line from themselves is no line to themselves."""
-    return not entry.own_private or "echo-message" in caps or "znc.in/self-message" in caps
+    return not entry.own_private or not KNOW_THEMSELVES.isdisjoint(caps)
 
 
 class Attachment:
@@ -180,7 +188,7 @@ class Attachment:
         await self.client.drain()
 
     def _knows_itself(self) -> bool:
-        return bool(self.client.caps & {"echo-message", "znc.in/self-message"})
+        return not KNOW_THEMSELVES.isdisjoint(self.client.caps)
 
     def _go_live(self, cursor: int) -> None:
         """Show what was held, without the words already played.

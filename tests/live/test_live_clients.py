@@ -6,6 +6,8 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bouncer import tenant
 
 if TYPE_CHECKING:
@@ -84,6 +86,28 @@ async def test_own_lines_appear_in_the_other_clients_and_are_stored(house: House
     await peer.send(f":irc.test PONG irc.test :{ping.params[-1]}")
     assert len(shown(await first.until("from the first"), "from the first")) == 1
     assert len(shown(await second.until("from the first"), "from the first")) == 1
+
+
+@pytest.mark.parametrize(("cap", "times"), [("message-tags", 1), ("znc.in/self-message", 1), ("server-time", 0)])
+async def test_own_words_to_a_nick_reach_the_clients_that_know_themselves(
+    house: House, network: ScriptedNetwork, cap: str, times: int
+) -> None:
+    """WeeChat asks for no more than message-tags; what asks for less might answer its own words."""
+    peer = await joined(house, network)
+    desk = await house.client("alice/net@desk", caps=CAPS)
+    await desk.until(" 366 ")
+    phone = await house.client("alice/net@phone", caps=cap)
+    await phone.until(" 366 ")
+    for when in ("live", "missed"):
+        desk.send(f"PRIVMSG friend :{when} words")
+        await desk.until(f"{when} words")
+        await peer.send(f":friend!f@example PRIVMSG #room :end of {when}")
+        if when == "missed":
+            await desk.until("end of missed")
+            phone = await house.client("alice/net@phone", caps=cap)
+        assert len(shown(await phone.until(f"end of {when}"), f"{when} words")) == times
+        await acknowledged(house, phone, "phone")
+        await phone.close()
 
 
 async def test_a_refused_message_is_not_said(house: House, network: ScriptedNetwork) -> None:
