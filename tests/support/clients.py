@@ -34,7 +34,7 @@ class Shown(Protocol):
         """Type a command."""
 
     def shown(self) -> str:
-        """All a person can read there since the first start, or on the screen."""
+        """All a person could read there since the first start."""
 
     def running(self) -> bool:
         """Whether the process is there."""
@@ -63,8 +63,18 @@ async def quits(client: Shown) -> None:
     await until(lambda: not client.running(), lambda: f"{client.name} does not quit: {client.shown()}")
 
 
+def logs(folder: Path, pattern: str) -> str:
+    """All that a client has written down, each file under its name."""
+    files = sorted(folder.glob(pattern))
+    return "\n".join(f"{file.name}:\n{file.read_text(encoding='utf-8')}" for file in files)
+
+
 class Irssi:
-    """irssi with all in one window; `shown` is its screen, empty of what an earlier process wrote."""
+    """irssi as it comes, in tmux; `shown` is what its autolog has written of all windows, since the first start.
+
+    Only its own flood protection is off, as for any network one trusts: with it, what is typed right after connecting
+    waits its turn for ten seconds, behind what irssi itself asks about each channel.
+    """
 
     name = "irssi"
 
@@ -74,14 +84,11 @@ class Irssi:
         (self._home / "config").write_text(
             f"""servers = ({{ address = "127.0.0.1"; chatnet = "net"; port = "{port}"; password = "{password}";
   use_tls = "no"; autoconnect = "yes"; }});
-chatnets = {{ net = {{ type = "IRC"; nick = "al"; }}; }};
-settings = {{
-  core = {{ real_name = "al"; user_name = "al"; nick = "al"; }};
-  "fe-common/core" = {{ autocreate_windows = "no"; autocreate_query_level = "NONE"; use_status_window = "no"; }};
-}};
+chatnets = {{ net = {{ type = "IRC"; nick = "al"; cmdmax = "1000"; }}; }};
 """,
             encoding="utf-8",
         )
+        (self._home / "startup").write_text("SET autolog on\n", encoding="utf-8")
         self._tmux = [program("tmux"), "-L", f"bouncer-{os.getpid()}-{folder.name}"[-60:], "-f", "/dev/null"]
         self._environ = {**os.environ, "HOME": str(self._home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
         self._environ.pop("TMUX", None)
@@ -95,7 +102,7 @@ settings = {{
         self._run("send-keys", "-t", "irssi", "Enter")
 
     def shown(self) -> str:
-        return self._run("capture-pane", "-p", "-J", "-t", "irssi", check=False)
+        return logs(self._home / "irclogs" / "net", "*.log")
 
     def running(self) -> bool:
         return "irssi" in self._run("list-sessions", "-F", "#{session_name}", check=False)
@@ -151,8 +158,7 @@ class WeeChat:
             os.close(descriptor)
 
     def shown(self) -> str:
-        logs = sorted((self._home / "logs").glob("irc.*.weechatlog"))
-        return "\n".join(f"{log.name}:\n{log.read_text(encoding='utf-8')}" for log in logs)
+        return logs(self._home / "logs", "irc.*.weechatlog")
 
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None

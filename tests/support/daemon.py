@@ -30,10 +30,11 @@ backoff_min_s = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Bouncer:
-    """A running bouncer; `port` is where clients connect, `log` what it says."""
+    """A running bouncer; `port` is where clients connect, `panel` where browsers do, `log` what it says."""
 
     cli: Cli
     port: int
+    panel: str
     log: Path
 
     def login(self, client: str) -> str:
@@ -59,10 +60,10 @@ def running(folder: Path) -> Iterator[Bouncer]:
 
 def prepare(folder: Path) -> Bouncer:
     """Configured, with its user; not running yet."""
-    port = free_port()
-    cli = Cli.make(folder, CONFIG.format(irc=port, web=free_port()))
+    port, web = free_port(), free_port()
+    cli = Cli.make(folder, CONFIG.format(irc=port, web=web))
     cli.ok("user", "add", "alice", "--password-stdin", stdin="pw\n")
-    return Bouncer(cli, port, folder / "log")
+    return Bouncer(cli, port, f"http://127.0.0.1:{web}", folder / "log")
 
 
 @contextlib.contextmanager

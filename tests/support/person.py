@@ -37,6 +37,11 @@ class Person:
                 elif text in line:
                     return line
 
+    async def join(self, channel: str) -> None:
+        """Be in the channel."""
+        self.send(f"JOIN {channel}")
+        await self.until(" 366 ")
+
     async def barrier(self) -> None:
         """Wait until the server has done all that was sent."""
         self._barriers += 1
