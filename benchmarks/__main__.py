@@ -1,160 +1,159 @@
-"""One user, one client, 20,000 messages flooding a channel: stored, indexed and delivered, messages/s and CPU.
+"""One user, 20,000 messages flooding a channel: stored, indexed and delivered; messages/s, CPU and bytes written.
 
-`python -m benchmarks [RUNS]`. The bouncer is a process of its own with flood limits off; the network is a raw socket in
-this one. A run in which a message is lost, doubled, reordered or cannot be found ends it with an error.
+    python -m benchmarks [RUNS] [--clients N] [--messages N]
+
+Bouncer, network and clients are processes of their own, with flood limits off; CPU is that of the bouncer alone, to the
+moment it has nothing left to do. A run ends with an error when a message was not on disk as the last one was shown, or
+is lost, doubled, reordered, under another msgid, or not in the index.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
+import contextlib
 import os
-import re
 import socket
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-MESSAGES = 20_000
-DEADLINE_S = 120.0
+from benchmarks.peers import DEADLINE_S, Client, Network, read_all, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PASSWORD = "correct-horse"
 TICKS = os.sysconf("SC_CLK_TCK")
+QUIET_S = 0.2
 
 
-class Network:
-    """Lets one client in and floods it."""
+class Result(NamedTuple):
+    """One run: wall seconds from the first byte sent to the last one read, CPU seconds, bytes written to disk."""
 
-    def __init__(self) -> None:
-        self.joined = asyncio.Event()
-        self.writer: asyncio.StreamWriter | None = None
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
-        nick = "alice"
-        while line := (await reader.readline()).decode():
-            command, _, rest = line.strip().partition(" ")
-            if command == "USER":
-                words = "CHANTYPES=# PREFIX=(ov)@+ :are supported by this server"
-                writer.write(f":s 001 {nick} :hi\r\n:s 005 {nick} {words}\r\n:s 376 {nick} :end\r\n".encode())
-            elif command == "JOIN":
-                names = f":s 353 {nick} = #a :{nick} bob\r\n:s 366 {nick} #a :end\r\n"
-                writer.write(f":{nick}!u@h JOIN #a\r\n{names}".encode())
-                self.joined.set()
-            elif command == "PING":
-                writer.write(f":s PONG s {rest}\r\n".encode())
-        writer.close()
+    wall_s: float
+    cpu_s: float
+    written: int
 
 
-async def command(folder: Path, *words: str, stdin: str = "") -> None:
-    """One command line of the bouncer."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bouncer", "--config", str(folder / "bouncer.toml"), *words,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    await process.communicate(stdin.encode())
-    assert process.returncode == 0, words
+def bouncer_command(folder: Path, *words: str) -> list[str]:
+    """A command line of the bouncer."""
+    return [sys.executable, "-m", "bouncer", "--config", str(folder / "bouncer.toml"), *words]
 
 
-def cpu_s(pid: int) -> float:
-    """User and system seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-async def attach(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client that has been shown the channel."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-    login = f"PASS alice/net@bench:{PASSWORD}\r\nNICK a\r\nUSER a 0 * :a\r\nCAP END\r\n"
-    writer.write(f"CAP LS 302\r\nCAP REQ :server-time message-tags batch\r\n{login}".encode())
-    while b" 366 " not in (line := await reader.readline()):
-        assert line, "the bouncer closed the connection"
-    return reader, writer
-
-
-async def flood(network: Network, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, run: int) -> float:
-    """Seconds from the first byte sent to the last message received; checks that all came once, in order."""
-    text = "is a message of the usual length for a channel where people talk"
-    lines = [f":bob!b@host.example PRIVMSG #a :run{run} n{number} {text}\r\n" for number in range(MESSAGES)]
-    data = "".join(lines).encode()
-    assert network.writer is not None
-    began = time.perf_counter()
-    network.writer.write(data)
-    chunks: list[bytes] = []
-    count = 0
-    while count < MESSAGES:  # counted here, looked at afterwards: what is measured is the bouncer
-        got = await reader.read(1 << 18)
-        assert got, "the bouncer closed the connection"
-        chunks.append(got)
-        count += got.count(b" PRIVMSG #a :run")
-        if b"PING" in got:
-            writer.writelines(b"PONG " + token + b"\r\n" for token in re.findall(rb"PING (:bouncer\S+)\r", got))
-    took = time.perf_counter() - began
-    numbers = [int(number) for number in re.findall(rb"PRIVMSG #a :run%d n(\d+) " % run, b"".join(chunks))]
-    assert numbers == list(range(MESSAGES)), "lost, doubled or reordered"
-    return took
-
-
-def check(file: Path, run: int) -> None:
-    """Every message of the run is in the user's file and in its index."""
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
-        sql = "SELECT count(*), count(DISTINCT msgid) FROM messages WHERE content LIKE ?"
-        found = database.execute(sql, (f"run{run} n%",)).fetchone()
-        assert found == (MESSAGES, MESSAGES), found
-        sql = "SELECT count(*) FROM messages_fts WHERE messages_fts MATCH ?"
-        assert database.execute(sql, (f"run{run}",)).fetchone() == (MESSAGES,)
-    database.close()
-
-
-async def measure(folder: Path, runs: int) -> None:
-    """Start everything, flood, print."""
-    network = Network()
-    server = await asyncio.start_server(network.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+@contextlib.contextmanager
+def running(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A bouncer with one user on a network at `port`: its process and the port it listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         listener = free.getsockname()[1]
     listen = f'[[listen]]\nuri = "irc+insecure://127.0.0.1:{listener}"\n[web]\nlisten = ""\n[flood]\nburst = 0\n'
     (folder / "bouncer.toml").write_text(listen, encoding="utf-8")
-    await command(folder, "user", "add", "alice", "--password-stdin", stdin=f"{PASSWORD}\n")
-    await command(folder, "server", "add", "alice", "net", "127.0.0.1", "--port", str(port), "--no-tls", "--join", "#a")
-    bouncer = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bouncer",
-        "run",
-        "--config",
-        str(folder / "bouncer.toml"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    server = ["server", "add", "alice", "net", "127.0.0.1", "--port", str(port), "--no-tls", "--join", "#bench"]
+    for words in (["user", "add", "alice", "--password-stdin"], server):
+        subprocess.run(
+            bouncer_command(folder, *words), input=f"{PASSWORD}\n".encode(), stdout=subprocess.DEVNULL, check=True
+        )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(bouncer_command(folder, "run"), stderr=log)
     try:
-        async with asyncio.timeout(DEADLINE_S):
-            await network.joined.wait()
-            reader, writer = await attach(listener)
-            rates, costs = [], []
-            for run in range(runs + 1):
-                before = cpu_s(bouncer.pid)
-                took = await flood(network, reader, writer, run)
-                cost = (cpu_s(bouncer.pid) - before) / MESSAGES * 1e6
-                await asyncio.to_thread(check, folder / "storage" / "tenants" / "1.sqlite3", run)
-                if run:  # the first one warms up
-                    rates.append(MESSAGES / took)
-                    costs.append(cost)
-            writer.close()
+        yield process, listener
+    except AssertionError:
+        print((folder / "log").read_text(encoding="utf-8"), file=sys.stderr)
+        raise
     finally:
-        bouncer.terminate()
-        await bouncer.wait()
-        server.close()
-    print(f"{MESSAGES} messages to one client, {runs} runs, every one stored, indexed, delivered once and in order")
-    print(f"messages/s       median {statistics.median(rates):,.0f}  ({min(rates):,.0f} to {max(rates):,.0f})")
-    print(f"CPU us/message   median {statistics.median(costs):,.1f}  ({min(costs):,.1f} to {max(costs):,.1f})")
+        process.terminate()
+        process.wait(DEADLINE_S)
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of all threads of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def written(pid: int) -> int:
+    """Bytes a process has sent to disk so far."""
+    fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines())
+    return int(fields["write_bytes"])
+
+
+def quiet_cpu_s(pid: int) -> float:
+    """`cpu_s` once it has stopped growing: work put off is work, too."""
+    used = -1.0
+    while used < (now := cpu_s(pid)):
+        used = now
+        time.sleep(QUIET_S)
+    return used
+
+
+def measure(pid: int, network: Network, clients: list[Client], file: Path, messages: int, run: int) -> Result:
+    """One flood, and a look at everything it left."""
+    said = texts(messages, run)
+    network.load(said)
+    for client in clients:
+        client.reset()
+    cpu, disk, began = quiet_cpu_s(pid), written(pid), time.perf_counter()
+    network.flood()
+    ended = read_all(clients, messages)
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        newest = database.execute("SELECT content FROM messages ORDER BY id DESC LIMIT 1").fetchone()[0]
+        assert newest == said[-1], "shown, but not stored"
+        result = Result(ended - began, quiet_cpu_s(pid) - cpu, written(pid) - disk)
+        stored = database.execute("SELECT id, msgid, content FROM messages ORDER BY id DESC LIMIT ?", (messages,))
+        ids, *rest = zip(*reversed(stored.fetchall()), strict=True)
+        assert rest[1] == tuple(said), "the file has lost, doubled or reordered messages"
+        assert len(set(rest[0])) == messages, "a msgid is there twice"
+        for client in clients:
+            assert client.shown() == list(zip(*rest, strict=True)), "a client was shown something else than is stored"
+        sql = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ? ORDER BY rowid"
+        assert [row[0] for row in database.execute(sql, (f"run{run}",))] == list(ids), "not all are in the index"
+    return result
+
+
+def check_file(file: Path, messages: int) -> None:
+    """Nothing is there twice, over all runs, and every word of every message is in the index; the bouncer has ended."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        sql = "SELECT count(*), count(DISTINCT msgid) FROM messages WHERE message_type = 'privmsg'"
+        assert database.execute(sql).fetchone() == (messages, messages)
+        database.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
+
+
+def report(name: str, values: list[float], form: str) -> None:
+    """One line: the median and what it lies between."""
+    low, middle, high = (format(value, form) for value in (min(values), statistics.median(values), max(values)))
+    print(f"{name:16} median {middle}  ({low} to {high})")
 
 
 def main() -> None:
-    """Run in a folder that is thrown away."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with tempfile.TemporaryDirectory(prefix="bouncer-bench-") as folder:
-        asyncio.run(measure(Path(folder), runs))
+    """Run in a folder that is thrown away, and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("runs", nargs="?", type=int, default=5)
+    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--messages", type=int, default=20_000)
+    args = parser.parse_args()
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="bouncer-bench-") as name:
+        folder = Path(name)
+        file = folder / "storage" / "tenants" / "1.sqlite3"
+        network = Network()
+        with contextlib.closing(network), running(folder, network.port) as (process, port):
+            network.wait_joined()
+            clients = [Client(port, f"alice/net@bench{number}", PASSWORD) for number in range(args.clients)]
+            for run in range(args.runs + 1):
+                result = measure(process.pid, network, clients, file, args.messages, run)
+                if run:  # the first one warms up
+                    results.append(result)
+        check_file(file, args.messages * (args.runs + 1))
+    print(f"{args.messages} messages to {args.clients} client(s), {args.runs} runs,", end=" ")
+    print("every one stored, indexed, then delivered, once and in order")
+    report("messages/s", [args.messages / one.wall_s for one in results], ",.0f")
+    report("deliveries/s", [args.messages * args.clients / one.wall_s for one in results], ",.0f")
+    report("CPU us/message", [one.cpu_s / args.messages * 1e6 for one in results], ".1f")
+    report("MB written", [one.written / 1e6 for one in results], ".1f")
 
 
 if __name__ == "__main__":
