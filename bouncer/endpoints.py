@@ -66,7 +66,7 @@ def _parse(uri: str, schemes: set[str], forms: str) -> Endpoint:
     if url.scheme not in schemes:
         raise ConfigError(f"{uri!r} is not {forms}")
     if "proxy=" in url.query:
-        raise ConfigError(f"{uri!r}: the PROXY protocol (?proxy=1) is not available in this version")
+        raise ConfigError(f"{uri!r}: the PROXY protocol (?proxy=1) is not available in this version; leave it out")
     if url.query or url.fragment or "@" in url.netloc:
         raise ConfigError(f"{uri!r} has more in it than {forms}")
     if url.scheme == "unix":

@@ -74,6 +74,12 @@ class LiveUser:
         """Whether this user's servers may be at that IP address."""
         return self._allows(address, trusted)
 
+    def configure(self, config: Config) -> None:
+        """Follow a configuration read again; connections stay."""
+        self.config = config
+        for network in self.networks.values():
+            network.configure()
+
     # -- networks --------------------------------------------------------------------------------------------------
 
     async def reconcile(self) -> None:

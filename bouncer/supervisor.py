@@ -89,11 +89,11 @@ class Supervisor:
         self._listeners.clear()
 
     async def reload(self, config: Config) -> None:
-        """Follow a configuration read again: certificates and listeners; nobody is dropped."""
+        """Follow a configuration read again: certificates, listeners, flood limits, timeouts; nobody is dropped."""
         await self._listen(config)
         self.config = config
         for user in self.users.values():
-            user.config = config
+            user.configure(config)
 
     # -- listeners -------------------------------------------------------------------------------------------------
 

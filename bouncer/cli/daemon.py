@@ -42,8 +42,10 @@ STEP_S, QUIT_S = 4.0, 8.0
 TAKE_OVER_S = 10.0
 """How long a start waits for a bouncer that is stopping, or for a command."""
 RETRY_S = 0.05
-NEEDS_RESTART = ("storage.", "main.", "metrics.")
+NEEDS_RESTART = ("storage.", "main.", "metrics.", "timeouts.reply_s", "timeouts.commit_live_ms", "limits.journal_rows")
 """Keys that a reload cannot apply."""
+OF_THE_PANEL = ("web.", "limits.panel_body_bytes")
+"""Keys for which the panel is closed and opened again."""
 
 
 def run(path: Path | None) -> int:
@@ -193,7 +195,7 @@ class Daemon:
         before, self._config = self._config, config
         self._service.configure(config)
         _setup_logs(config)
-        if any(key.startswith("web.") for key in changed):
+        if any(key.startswith(OF_THE_PANEL) for key in changed):
             await self._restart_panel(before)
         log.info("the configuration was read again; changed: %s", ", ".join(changed) or "nothing")
 

@@ -106,6 +106,8 @@ def _exchange(storage: Path, words: Sequence[str], args: argparse.Namespace) -> 
         yield words
         return
     outside = Path(args.file).absolute()
+    if args.verb != "restore" and not outside.parent.is_dir():
+        raise CommandError(f"there is no folder {outside.parent}")
     folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=storage))
     try:
         inside = folder / "file"

@@ -95,12 +95,18 @@ class Network(Traffic):
     async def apply(self, settings: ServerSettings) -> None:
         """Follow a changed row; only what needs it costs a new connection."""
         old, self.settings = self.settings, settings
-        burst, interval_ms = self._flood()
-        self._queue.configure(burst=burst, interval_ms=interval_ms)
+        self.configure()
         if old.enabled != settings.enabled or (settings.enabled and old.needs_reconnect(settings)):
             await self.reconnect("settings changed" if settings.enabled else "disconnected by the user")
         elif self.up and old.params.nickname != settings.params.nickname:
             self.send(serialise("NICK", [settings.params.nickname]))
+
+    def configure(self) -> None:
+        """Follow the owner's configuration: flood limits at once, back-off and timeouts from the next attempt on."""
+        burst, interval_ms = self._flood()
+        self._queue.configure(burst=burst, interval_ms=interval_ms)
+        times = self.owner.config.timeouts
+        self._backoff.configure(times.backoff_min_s, times.backoff_max_s, times.healthy_s)
 
     async def reconnect(self, reason: str) -> None:
         """Leave, forget the back-off, and connect anew if the row is enabled."""
@@ -187,7 +193,8 @@ class Network(Traffic):
         self.owner.hub.publish(Event("server", self.server_id))
 
     def event(self, kind: str, detail: str) -> None:
-        """One line of the lifecycle log."""
+        """One line of the lifecycle log, the user's and the operator's."""
+        log.info("%s: %s%s", self.settings.name, kind, f": {as_text(detail)}" if detail else "")
         changes = [Change(sql.SERVER_EVENT, (now_ms(), kind, as_text(detail), self.server_id))]
         changes.append(Change(sql.SERVER_EVENTS_TRIM, (self.server_id, self.server_id)))
         self._submit(Batch(lambda _batch, _stored: None, changes=changes))

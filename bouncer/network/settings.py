@@ -36,7 +36,7 @@ class ServerSettings:
 
     def needs_reconnect(self, other: ServerSettings) -> bool:
         """Whether going from these to `other` takes a new connection."""
-        return replace(self.params, nickname="") != replace(other.params, nickname="") or self.trusted != other.trusted
+        return self.trusted != other.trusted or _lasting(self.params) != _lasting(other.params)
 
     def isupport(self) -> dict[str, Any]:
         """ISUPPORT as last known, for `Isupport.load`."""
@@ -45,6 +45,11 @@ class ServerSettings:
         except ValueError:
             return {}
         return known if isinstance(known, dict) else {}
+
+
+def _lasting(params: ConnectParams) -> ConnectParams:
+    """Without what may change under a connection: the nick, and timeouts, which count for the next one."""
+    return replace(params, nickname="", connect_s=0, register_s=0, ping_s=0)
 
 
 async def load(config: Config) -> list[ServerSettings]:

@@ -26,7 +26,7 @@ class Service:
         self.config = config
         self.main = main
         self.live = live
-        self.users = Users(main, tenants, live)
+        self.users = Users(main, tenants, live, config.storage.first_password)
         self.servers = Servers(config, self.users, live)
         self.channels = Channels(live)
         self.tenants = TenantFiles(self.users, tenants, live)

@@ -20,6 +20,7 @@ from bouncer.throttle import Outcome, Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,8 +45,9 @@ UNSET = Unset()
 class Users:
     """All functions are async and give detached `User` rows. Names are matched exactly; they have no capitals."""
 
-    def __init__(self, main: MainDatabase, tenants: Tenants, live: Live) -> None:
+    def __init__(self, main: MainDatabase, tenants: Tenants, live: Live, first_password: Path) -> None:
         self._main = main
+        self._first_password = first_password
         self._tenants = tenants
         self._live = live
         self.passwords = Passwords()
@@ -124,6 +126,7 @@ class Users:
             ended = delete(Session).where(Session.user_id == user_id)
             await session.execute(ended if keep_session is None else ended.where(Session.id != keep_session))
             await session.commit()
+        await asyncio.to_thread(_forget_first_password, self._first_password, user.name)
 
     async def set_email(self, user_id: int, email: str | None) -> None:
         """The address one may sign in with in the panel, None for none; raises InvalidError, ConflictError."""
@@ -237,6 +240,17 @@ class Users:
     def close(self) -> None:
         """End the hashing threads."""
         self.passwords.close()
+
+
+def _forget_first_password(file: Path, name: str) -> None:
+    """Remove what the first start wrote for this user: the password in it is not theirs any more."""
+    try:
+        if file.read_text(encoding="utf-8").partition(" ")[0] == name:
+            file.unlink()
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("%s holds a password that does not count any more, remove it: %s", file, error)
 
 
 async def _get(session: AsyncSession, who: int | str) -> User:

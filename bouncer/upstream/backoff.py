@@ -23,8 +23,13 @@ class Backoff:
         healthy_s: float = 60.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._min_s, self._max_s, self._healthy_s, self._chance = min_s, max_s, healthy_s, chance
+        self.configure(min_s, max_s, healthy_s)
+        self._chance = chance
         self.attempt = 0
+
+    def configure(self, min_s: float, max_s: float, healthy_s: float) -> None:
+        """Change the bounds; attempts made stay counted."""
+        self._min_s, self._max_s, self._healthy_s = min_s, max_s, healthy_s
 
     def delay(self) -> float:
         """The next wait in seconds, never under `min_s` nor over `max_s`; counts as one more attempt."""

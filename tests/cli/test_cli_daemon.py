@@ -91,9 +91,12 @@ def test_without_a_terminal_the_first_password_goes_to_a_file_and_is_not_logged(
         assert name == "admin"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert str(file) in wait_for(lambda: log_of(folder))
-    assert password not in log_of(folder)
-    with running(cli, folder):
-        assert [user["name"] for user in cli.ok("user", "list", "--json").json] == ["admin"]
+        assert password not in log_of(folder)
+        cli.ok("user", "add", "bob")
+        cli.ok("user", "passwd", "bob")
+        assert file.exists(), "it is not bob's password"
+        cli.ok("user", "passwd", "admin")
+        assert not file.exists(), "the password in it does not count any more"
 
 
 def test_on_a_terminal_the_first_start_prints_what_one_needs(cli: Cli) -> None:
@@ -191,6 +194,18 @@ def test_the_panel_answers_and_is_moved_by_a_reload(cli: Cli, folder: Path) -> N
         notified.until("READY=1")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/session/new", timeout=DEADLINE_S) as page:
             assert page.status == 200
+
+
+def test_a_reload_names_what_counts_with_the_next_start_only(cli: Cli, folder: Path) -> None:
+    with running(cli, folder) as (process, notified):
+        text = cli.config.read_text(encoding="utf-8").replace("[timeouts]", "[timeouts]\ncommit_live_ms = 400\nping_s = 50")
+        cli.config.write_text(text, encoding="utf-8")
+        process.send_signal(signal.SIGHUP)
+        notified.until("RELOADING=1")
+        notified.until("READY=1")
+        said = wait_for(lambda: log_of(folder) if "was read again" in log_of(folder) else "")
+    assert "timeouts.commit_live_ms: changes with the next start only" in said
+    assert "timeouts.ping_s: changes" not in said
 
 
 def test_a_configuration_that_cannot_be_used_changes_nothing_on_reload(cli: Cli, folder: Path) -> None:
