@@ -198,7 +198,9 @@ def test_the_panel_answers_and_is_moved_by_a_reload(cli: Cli, folder: Path) -> N
 
 def test_a_reload_names_what_counts_with_the_next_start_only(cli: Cli, folder: Path) -> None:
     with running(cli, folder) as (process, notified):
-        text = cli.config.read_text(encoding="utf-8").replace("[timeouts]", "[timeouts]\ncommit_live_ms = 400\nping_s = 50")
+        text = cli.config.read_text(encoding="utf-8").replace(
+            "[timeouts]", "[timeouts]\ncommit_live_ms = 400\nping_s = 50"
+        )
         cli.config.write_text(text, encoding="utf-8")
         process.send_signal(signal.SIGHUP)
         notified.until("RELOADING=1")
