@@ -52,3 +52,46 @@ class Session(MainBase):
     expires_at: Mapped[int] = mapped_column(BigInteger(), index=True)
     address: Mapped[str] = words()
     agent: Mapped[str] = words()
+
+
+class Token(MainBase):
+    """An app password for one client: a long random secret, of which only what is needed to check it is kept.
+
+    `name` is the client name it is for, "" for any. The SCRAM fields are those of RFC 5802 section 3 (hex), made from
+    the same secret. A revoked token stays in the list as one that was.
+    """
+
+    __tablename__ = "tokens"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    salt: Mapped[str] = mapped_column(String(64))
+    iterations: Mapped[int]
+    stored_key: Mapped[str] = mapped_column(String(64))
+    server_key: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    last_used_at: Mapped[int | None] = mapped_column(BigInteger())
+    last_address: Mapped[str] = words()
+    revoked_at: Mapped[int | None] = mapped_column(BigInteger())
+
+
+class ClientCertificate(MainBase):
+    """A TLS client certificate that logs its user in; one of the two fingerprints is always there (lower-case hex).
+
+    The other one is written when the certificate is first seen.
+    """
+
+    __tablename__ = "client_certificates"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    fingerprint_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
+    fingerprint_sha512: Mapped[str | None] = mapped_column(String(128), unique=True)
+    name: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    last_used_at: Mapped[int | None] = mapped_column(BigInteger())
+    last_address: Mapped[str] = words()
