@@ -34,7 +34,7 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """One attached client, for lists."""
+    """One attached client, for lists; `credential` is how it came in: `password`, `token ID`, `certificate ID`."""
 
     id: int
     name: str
@@ -43,6 +43,7 @@ class ClientInfo:
     tls: bool
     attached_since: int
     caps: tuple[str, ...]
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hmac
 import os
 import tempfile
 from pathlib import Path
@@ -59,6 +61,11 @@ class Vault:
             return self._fernet.decrypt(token).decode("utf-8", "surrogateescape")
         except InvalidToken as error:
             raise VaultError(f"a stored secret cannot be read with the key in {self.key_file}") from error
+
+    def digest(self, text: str) -> bytes:
+        """32 bytes that only this installation makes of `text`, the same ones as long as its oldest key is kept."""
+        key = base64.urlsafe_b64decode(self._keys[-1])
+        return hmac.digest(key, b"digest:" + text.encode("utf-8", "surrogateescape"), "sha256")
 
     def add_key(self) -> None:
         """Put a new key before the others: what is encrypted from now on uses it, old tokens stay readable."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.files import TenantFiles
 from bouncer.service.servers import Servers
+from bouncer.service.tokens import Tokens
 from bouncer.service.users import Users
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 class Service:
     """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
 
+    `tokens` and `certificates` are what lets clients in beside the password.
     `live` is the supervisor, or `live.Offline()` for commands on the files of a stopped bouncer. `close` when done.
     """
 
@@ -30,6 +33,8 @@ class Service:
         self.servers = Servers(config, self.users, live)
         self.channels = Channels(live)
         self.tenants = TenantFiles(self.users, tenants, live)
+        self.tokens = Tokens(main, self.users, live)
+        self.certificates = Certificates(main, live)
 
     def configure(self, config: Config) -> None:
         """Follow a configuration that was read again."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bouncer.clock import now_ms
-from bouncer.errors import ConflictError, InvalidError, NotFoundError, RefusedError, TenantDoesNotExistError
+from bouncer.errors import ConflictError, InvalidError, NotFoundError, TenantDoesNotExistError
 from bouncer.models.main import Session, User
 from bouncer.passwords import Passwords, one_time_password
 from bouncer.service import checks
+from bouncer.service.attempts import attempt
 from bouncer.service.fields import one, refuse, user_fields
 from bouncer.throttle import Outcome, Throttle
 
@@ -200,22 +200,13 @@ class Users:
 
         `address` is the peer's IP address, "" for a unix socket. Raises RefusedError while too many attempts failed.
         """
-        now = now_ms()
-        decision = self.throttle.begin(who, address, now)
-        if decision.refuse_ms:
-            raise RefusedError(f"too many attempts, wait {math.ceil(decision.refuse_ms / 1000)} s")
-        outcome = Outcome.UNDECIDED
-        try:
-            if decision.delay_ms:
-                await asyncio.sleep(decision.delay_ms / 1000)
+        async with attempt(self.throttle, who, address) as verdict:
             async with self._main.session() as session:
                 matches = User.name == who if "@" not in who else User.email == who.lower()
                 user: User | None = await session.scalar(select(User).where(matches))
             right = await self.passwords.verify(user.password_hash if user else None, password)
-            outcome = Outcome.RIGHT if right and user and user.enabled else Outcome.WRONG
-        finally:
-            self.throttle.finish(who, address, outcome, now_ms())
-        if user is None or outcome is not Outcome.RIGHT:
+            verdict.outcome = Outcome.RIGHT if right and user and user.enabled else Outcome.WRONG
+        if user is None or verdict.outcome is not Outcome.RIGHT:
             return None
         await self._seen(user, password)
         return user
