@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -42,9 +42,9 @@ class Certificate:
         return (self.key_pem + self.cert_pem).decode("ascii")
 
 
-def fingerprint(der: bytes) -> str:
-    """SHA-256 of a certificate in DER form: 64 lower-case hex digits."""
-    return hashlib.sha256(der).hexdigest()
+def fingerprint(der: bytes, algorithm: Literal["sha256", "sha512"] = "sha256") -> str:
+    """Digest of a certificate in DER form: 64 lower-case hex digits, 128 for SHA-512."""
+    return hashlib.new(algorithm, der).hexdigest()
 
 
 def self_signed(hosts: Sequence[str]) -> Certificate:
@@ -65,13 +65,13 @@ def client_certificate(name: str) -> Certificate:
     return _make(name, ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
 
-def pem_fingerprint(pem: str) -> str:
+def pem_fingerprint(pem: str, algorithm: Literal["sha256", "sha512"] = "sha256") -> str:
     """The fingerprint of the first certificate in a PEM text; raises ConfigError when there is none."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
     except ValueError:
         raise ConfigError("there is no certificate in this PEM text") from None
-    return fingerprint(certificate.public_bytes(serialization.Encoding.DER))
+    return fingerprint(certificate.public_bytes(serialization.Encoding.DER), algorithm)
 
 
 def _dns_name(host: str) -> str:

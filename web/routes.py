@@ -33,6 +33,7 @@ ROUTES = (
     web.get(f"/servers/{ID}/channels", channels.index, name="channels"),
     web.post(f"/servers/{ID}/channels", channels.join, name="channel.create"),
     web.get(f"/channels/{ID}", channels.show, name="channel"),
+    web.post(f"/channels/{ID}", channels.update, name="channel.update"),
     web.post(f"/channels/{ID}/delete", channels.part, name="channel.delete"),
     web.get(f"/channels/{ID}/messages", messages.channel, name="channel.messages"),
     web.get(f"/conversations/{ID}", messages.show_conversation, name="conversation"),

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from bouncer.service.fields import ServerFields
 
 SECRETS = ("password", "auth_password")
-CHECKS = ("tls", "tls_verify", "auth_required", "keep_nick", "enabled")
+CHECKS = ("tls", "tls_verify", "auth_required", "keep_nick", "auto_away", "enabled")
 TEXTS = (
     "name",
     "address",
     "port",
+    "fallbacks",
     "tls_fingerprint",
     "nickname",
     "alternatives",
@@ -29,6 +30,9 @@ TEXTS = (
     "channels",
     "flood_burst",
     "flood_interval_ms",
+    "regain_command",
+    "away_message",
+    "encoding",
     "quit_message",
 )
 SHOWN = frozenset((*SECRETS, *CHECKS, *TEXTS))

@@ -17,8 +17,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelRules:
+    """A channel's row as far as attached clients notice it.
+
+    While `detached` it is joined but hidden. `relay_detached`, `reattach_on`, `detach_on` are message, highlight, none
+    or default; `detach_after_s` is None for never.
+    """
+
+    name: str
+    folded: str
+    detached: bool
+    relay_detached: str
+    reattach_on: str
+    detach_on: str
+    detach_after_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What a network needs of its row; `joins` are (channel, key or None) to be joined after each registration."""
+    """What a network needs of its row; `joins` are (channel, key or None) to be joined after each registration.
+
+    `connect_commands` are lines of IRC, and `WAIT n` (seconds) between them. `fallbacks` are (host, port) to be tried
+    in turn after the first address failed. `regain_command` has `{nick}` in it, "" for none. `encoding` is "" or one
+    that Python knows. `rules` are those of channels that are joined or wanted, or detached, by name.
+    """
 
     server_id: int
     name: str
@@ -33,6 +55,14 @@ class ServerSettings:
     joins: tuple[tuple[str, str | None], ...]
     known_nick: str
     known_isupport: str
+    fallbacks: tuple[tuple[str, int], ...] = ()
+    auto_away: bool = True
+    away_message: str = ""
+    regain_command: str = ""
+    encoding: str = ""
+    known_caps: str = "{}"
+    known_server: str = ""
+    rules: tuple[ChannelRules, ...] = ()
 
     def needs_reconnect(self, other: ServerSettings) -> bool:
         """Whether going from these to `other` takes a new connection."""
@@ -40,11 +70,19 @@ class ServerSettings:
 
     def isupport(self) -> dict[str, Any]:
         """ISUPPORT as last known, for `Isupport.load`."""
-        try:
-            known = json.loads(self.known_isupport)
-        except ValueError:
-            return {}
-        return known if isinstance(known, dict) else {}
+        return _object(self.known_isupport)
+
+    def caps(self) -> dict[str, str]:
+        """Capabilities as last granted by the network, with their values."""
+        return {name: str(value) for name, value in _object(self.known_caps).items()}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        known = json.loads(text)
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _lasting(params: ConnectParams) -> ConnectParams:
@@ -56,14 +94,31 @@ async def load(config: Config) -> list[ServerSettings]:
     """All servers of the current tenant."""
     async with tenant.session() as session:
         servers = (await session.scalars(select(Server).order_by(Server.id))).all()
-        channels = (await session.scalars(select(Channel).where(Channel.auto_join))).all()
-        joins: dict[int, list[tuple[str, str | None]]] = {}
-        for channel in channels:
-            joins.setdefault(channel.server_id, []).append((channel.name, channel.key))
-        return [_settings(row, joins.get(row.id, []), config) for row in servers]
+        live = Channel.auto_join | Channel.joined | Channel.detached
+        channels: dict[int, list[Channel]] = {}
+        for channel in await session.scalars(select(Channel).where(live).order_by(Channel.folded)):
+            channels.setdefault(channel.server_id, []).append(channel)
+        return [_settings(row, channels.get(row.id, []), config) for row in servers]
 
 
-def _settings(row: Server, joins: list[tuple[str, str | None]], config: Config) -> ServerSettings:
+def _rules(row: Channel) -> ChannelRules:
+    return ChannelRules(
+        name=row.name,
+        folded=row.folded,
+        detached=row.detached,
+        relay_detached=row.relay_detached,
+        reattach_on=row.reattach_on,
+        detach_on=row.detach_on,
+        detach_after_s=row.detach_after_s,
+    )
+
+
+def _fallbacks(text: str) -> tuple[tuple[str, int], ...]:
+    places = (line.split() for line in text.splitlines())
+    return tuple((place[0], int(place[1])) for place in places if len(place) == 2 and place[1].isdecimal())
+
+
+def _settings(row: Server, channels: list[Channel], config: Config) -> ServerSettings:
     params = ConnectParams(
         address=row.address,
         port=row.port,
@@ -95,7 +150,15 @@ def _settings(row: Server, joins: list[tuple[str, str | None]], config: Config) 
         flood_interval_ms=row.flood_interval_ms,
         keep_nick=row.keep_nick,
         quit_message=row.quit_message,
-        joins=tuple(joins),
+        joins=tuple((channel.name, channel.key) for channel in channels if channel.auto_join),
         known_nick=row.known_nick,
         known_isupport=row.known_isupport,
+        fallbacks=_fallbacks(row.fallbacks),
+        auto_away=row.auto_away,
+        away_message=row.away_message,
+        regain_command=row.regain_command,
+        encoding=row.encoding,
+        known_caps=row.known_caps,
+        known_server=row.known_server,
+        rules=tuple(map(_rules, channels)),
     )

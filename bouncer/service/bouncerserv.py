@@ -13,6 +13,7 @@ from bouncer.errors import BouncerError, InvalidError, UsageError
 from bouncer.irc.lines import split_text
 from bouncer.service import commands
 from bouncer.service.commands import Request
+from bouncer.service.help import ADMIN, HELP
 from bouncer.service.parser import Parser, irc_commands, parse
 
 if TYPE_CHECKING:
@@ -27,31 +28,6 @@ ROOM = 400
 """Bytes of text in one line to the client: 512 less what stands around it."""
 MAX_LINES = 200
 """Lines of one answer; the command line and the panel show the rest."""
-PASSWORDS = "Passwords you type here are also in your client's log; the panel and the command line take them unseen."
-HELP = {
-    "server": (
-        "server status [NAME] - how your networks are doing",
-        "server list - all of them in a table",
-        "server add NAME ADDRESS [--port N] [--no-tls] [--nick N] [--join '#a,#b key'] [--password VALUE] [--disabled]",
-        "  also: --no-tls-verify, --tls-fingerprint SHA256, --username U, --realname R, --connect-command LINE",
-        "  with an account: --sasl-plain, --sasl-scram or --nickserv ACCOUNT, each with --account-password VALUE",
-        "  or --sasl-external, which makes a certificate and shows its fingerprint",
-        "server update [NAME] - the same options, and --rename NAME, --address ADDRESS, --no-auth, --no-password",
-        "server connect [NAME], server disconnect [NAME], server delete NAME --yes",
-        "Without NAME the network you are attached to is meant. " + PASSWORDS,
-    ),
-    "channel": (
-        "channel list - channels of the network you are attached to",
-        "channel join CHANNEL [KEY] - now, and after each connecting",
-        "channel part CHANNEL [REASON] - and do not join again; the history stays",
-        "--server NAME means another of your networks.",
-    ),
-    "user": (
-        "user list, user add NAME [--admin] [--password VALUE], user passwd NAME [--password VALUE]",
-        "user enable NAME, user disable NAME, user delete NAME --yes, user limits NAME [--servers N] [--disk MB]",
-        "Without --password a one-time one is made and shown. " + PASSWORDS,
-    ),
-}
 OPTIONS = {
     "auth_password": "--account-password",
     "auth_account": "account",
@@ -59,6 +35,8 @@ OPTIONS = {
     "tls_fingerprint": "--tls-fingerprint",
     "channels": "--join",
     "connect_commands": "--connect-command",
+    "fallbacks": "--fallback",
+    "detach_after_s": "--detach-after",
 }
 """What a field is called here where it is not by its own name."""
 IMPLIED = frozenset({"update", "connect", "disconnect", "status"})
@@ -98,7 +76,7 @@ class BouncerServ:
         except ValueError as error:
             raise UsageError(f"{str(error).lower()}: quotes come in pairs") from error
         user = await self._service.users.get(user_id)
-        nouns = [noun for noun in HELP if noun != "user" or user.admin]
+        nouns = [noun for noun in HELP if noun not in ADMIN or user.admin]
         if not words or "help".startswith(words[0].lower()):
             _help([_expand(word, nouns) for word in words[1:2]], nouns, answer)
             return
@@ -118,12 +96,12 @@ class BouncerServ:
         if noun == "server" and verb in IMPLIED and verb != "status" and server and not _named(rest):
             rest = [server, *rest]
         args = parse(parser, [noun, verb, *rest])
-        if noun == "user":
+        if noun in ADMIN:
             return args
         args.user = user.name
-        if noun == "channel":
+        if (needed := getattr(args, "needs_server", None)) is not None:
             args.server = args.server or server
-            if args.server is None:
+            if needed and args.server is None:
                 raise UsageError("on which network? Say --server NAME")
         return args
 

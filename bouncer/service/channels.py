@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -12,17 +12,19 @@ from bouncer.errors import NotFoundError
 from bouncer.irc.message import serialise
 from bouncer.models.tenant import Channel, ChannelUser, Conversation, Server
 from bouncer.service import checks
-from bouncer.service.fields import one
+from bouncer.service.channel_fields import ChannelFields, channel_fields
+from bouncer.service.fields import CLEAR, KEEP, one
 from bouncer.service.folding import casemap_of, chantypes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bouncer.service.live import Live
 
 MAX_REASON = 300
+_RULES = tuple(field.name for field in fields(ChannelFields) if field.name != "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,27 @@ class Channels:
         await self._live.nudge(user_id)
         return row
 
+    async def fields(self, user_id: int, channel_id: int) -> ChannelFields:
+        """What the row says now, for a form: the key is KEEP where there is one, CLEAR where there is none."""
+        async with tenant.switch(user_id), tenant.session() as session:
+            return _fields(await _channel(session, channel_id))
+
+    async def update(self, user_id: int, channel_id: int, raw: Mapping[str, object]) -> Channel:
+        """Change what `raw` names (see `channel_fields`), the rest stays; raises InvalidError."""
+        async with tenant.switch(user_id), tenant.session() as session:
+            row = await _channel(session, channel_id)
+            wanted = channel_fields(raw, _fields(row))
+            for name in _RULES:
+                if getattr(row, name) != getattr(wanted, name):
+                    setattr(row, name, getattr(wanted, name))
+            if wanted.key is CLEAR:
+                row.key = None
+            elif wanted.key is not KEEP:
+                row.key = str(wanted.key)
+            await session.commit()
+        await self._live.nudge(user_id)
+        return row
+
     async def conversations(self, user_id: int, server_id: int) -> Sequence[Conversation]:
         """The people one has talked with on a server, by nick."""
         async with tenant.switch(user_id), tenant.session() as session:
@@ -126,6 +149,11 @@ class Channels:
             if row is None:
                 raise NotFoundError("there is no such conversation")
             return ConversationView(row, await _server(session, row.server_id))
+
+
+def _fields(row: Channel) -> ChannelFields:
+    values: dict[str, Any] = {name: getattr(row, name) for name in _RULES}
+    return ChannelFields(**values, key=CLEAR if row.key is None else KEEP)
 
 
 async def _server(session: AsyncSession, server_id: int) -> Server:

@@ -5,6 +5,7 @@ Each function returns the clean value, or raises ValueError with the words to sh
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import re
 import unicodedata
@@ -31,6 +32,11 @@ MAX_COMMANDS = 4096
 MAX_COMMAND_LINES = 50
 MAX_LINE = 510
 """Bytes of one IRC line without its CR LF."""
+MAX_WAIT_S = 300
+"""Seconds that one WAIT among the connect commands may last."""
+MAX_FALLBACKS = 10
+MAX_AWAY = 300
+LONGEST_DETACH_S = 365 * 86_400
 CHANTYPES = "#&+!"
 
 _FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -190,7 +196,10 @@ def channel_key(value: str) -> str:
 
 
 def connect_commands(value: str) -> str:
-    """Lines sent after registering, one each; `/msg NICK words` and `/quote LINE` are written out as IRC lines."""
+    """Lines sent after registering, one each; `/msg NICK words` and `/quote LINE` are written out as IRC lines.
+
+    `WAIT n` is no line of IRC: what follows it is sent n seconds later.
+    """
     lines = [line.strip() for line in value.replace("\r\n", "\n").split("\n")]
     commands = [_command(line) for line in lines if line]
     result = "\n".join(commands)
@@ -210,8 +219,62 @@ def _command(line: str) -> str:
             line = rest
         else:
             line = line[1:]
+    if line.upper().partition(" ")[0] == "WAIT":
+        return f"WAIT {number(line[4:], 1, MAX_WAIT_S)}"
     if not re.match(r"[A-Za-z]+( |$)|[0-9]{3} ", line):
         raise ValueError(f"not an IRC command: {line[:40]}")
     if len(line.encode()) > MAX_LINE:
         raise ValueError(f"a line is longer than {MAX_LINE} bytes")
     return line
+
+
+def regain_command(value: str) -> str:
+    """What to say to services to get the nick back: a connect command in which `{nick}` stands for the nick."""
+    line = _command(one_line(value, MAX_LINE).strip()) if value.strip() else ""
+    if line.startswith("WAIT "):
+        raise ValueError("a line to services, not WAIT")
+    if re.search(r"[{}]", line.replace("{nick}", "")):
+        raise ValueError("only {nick} can be filled in")
+    return line
+
+
+def place(value: str) -> tuple[str, int]:
+    """Host and port from `host port` or `host:port` (an IPv6 address in brackets, or before a blank)."""
+    host, blank, port = value.strip().rpartition(" ")
+    if not blank:
+        host, _, port = value.strip().rpartition(":")
+    if not host or (not blank and ":" in host and not host.endswith("]")):
+        raise ValueError(f"{value.strip()[:80]!r} is not a host and a port, like `irc2.example.org 6697`")
+    return address(host.strip()), number(port, 1, 65_535)
+
+
+def fallbacks(value: str) -> str:
+    """More addresses of a network, one a line or after a comma; clean: `host port`, one a line."""
+    items = [item for item in re.split(r"[,\n]", value.replace("\r\n", "\n")) if item.strip(" \t")]
+    if len(items) > MAX_FALLBACKS:
+        raise ValueError(f"at most {MAX_FALLBACKS} more addresses")
+    return "\n".join(dict.fromkeys(f"{host} {port}" for host, port in map(place, items)))
+
+
+def encoding(value: str) -> str:
+    """An encoding that holds ASCII, by the name Python has for it; "" for the usual one."""
+    if not value:
+        return ""
+    ascii_bytes = bytes(range(128))
+    try:
+        fits = one_line(value, 40).isascii() and ascii_bytes.decode(value) == ascii_bytes.decode("ascii")
+        name = codecs.lookup(value).name
+    except (LookupError, ValueError):
+        fits, name = False, ""
+    if not fits or name in {"ascii", "utf-8", "utf-8-sig"}:
+        raise ValueError("an encoding such as cp1252, iso8859-15, koi8-r, cp1251, shift_jis, big5 or euc_kr")
+    return name
+
+
+def duration_s(value: str) -> int:
+    """Seconds from `90`, `90s`, `30m`, `2h` or `7d`."""
+    match = re.fullmatch(r"([0-9]{1,8})\s*([smhd]?)", value.strip().lower())
+    seconds = int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0
+    if not 1 <= seconds <= LONGEST_DETACH_S:
+        raise ValueError("a length of time such as 90s, 30m, 2h or 7d, at most a year")
+    return seconds

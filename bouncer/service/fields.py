@@ -45,12 +45,15 @@ class ServerFields:
     """All that a person decides about one server, checked. Secrets: a new value, KEEP or CLEAR.
 
     `tls_fingerprint` is 64 small hex digits; `alternatives` blank separated nicks; `connect_commands` IRC lines, one
-    each; `channels` those joined on connecting; `flood_burst` in lines and `flood_interval_ms` None for the default.
+    each, or `WAIT n` (seconds); `channels` those joined on connecting; `flood_burst` in lines and `flood_interval_ms`
+    None for the default. `fallbacks` are more addresses, `host port` a line; `regain_command` is a line to services
+    with `{nick}` in it; `encoding` is what bytes that are no UTF-8 are read as, "" for cp1252.
     """
 
     name: str = ""
     address: str = ""
     port: int = TLS_PORT
+    fallbacks: str = ""
     tls: bool = True
     tls_verify: bool = True
     tls_fingerprint: str | None = None
@@ -68,6 +71,10 @@ class ServerFields:
     flood_burst: int | None = None
     flood_interval_ms: int | None = None
     keep_nick: bool = True
+    regain_command: str = ""
+    auto_away: bool = True
+    away_message: str = ""
+    encoding: str = ""
     quit_message: str = ""
     enabled: bool = True
 
@@ -124,6 +131,7 @@ _SERVER: dict[str, Callable[[object], Any]] = {
     "name": _text(checks.server_name),
     "address": _text(checks.address),
     "port": lambda value: checks.number(value, 1, 65_535),
+    "fallbacks": lambda value: checks.fallbacks(str(value)),
     "tls": checks.flag,
     "tls_verify": checks.flag,
     "tls_fingerprint": _optional(checks.fingerprint),
@@ -141,6 +149,10 @@ _SERVER: dict[str, Callable[[object], Any]] = {
     "flood_burst": _optional(_whole(0, 1000)),
     "flood_interval_ms": _optional(_whole(0, 60_000)),
     "keep_nick": checks.flag,
+    "regain_command": _text(checks.regain_command),
+    "auto_away": checks.flag,
+    "away_message": _short(checks.MAX_AWAY),
+    "encoding": _text(checks.encoding),
     "quit_message": _short(checks.MAX_QUIT_MESSAGE),
     "enabled": checks.flag,
 }

@@ -29,10 +29,10 @@ def refusal(config: Config, address: str, *, trusted: bool) -> str:
     return "" if rules.private == "allow" or auto else "this bouncer may not connect to private addresses ([outbound])"
 
 
-def check_address(config: Config, address: str, *, trusted: bool) -> None:
+def check_address(config: Config, address: str, *, trusted: bool, field: str = "address") -> None:
     """Refuse a literal (or localhost) in a form; what a name stands for is asked again when it is resolved.
 
-    Raises InvalidError for the field `address`.
+    Raises InvalidError for `field`.
     """
     if address == "localhost" or address.endswith(".localhost"):
         address = "127.0.0.1"
@@ -41,4 +41,4 @@ def check_address(config: Config, address: str, *, trusted: bool) -> None:
     except ValueError:
         return
     if words:
-        raise InvalidError({"address": words})
+        raise InvalidError({field: words})

@@ -44,8 +44,13 @@ class ServerView:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the client certificate for SASL EXTERNAL, 64 hex digits, "" without one."""
+        """SHA-256 of the certificate we show to the network, 64 hex digits, "" without one."""
         return pem_fingerprint(self.row.client_certificate) if self.row.client_certificate else ""
+
+    @property
+    def fingerprint_sha512(self) -> str:
+        """SHA-512 of the same, 128 hex digits."""
+        return pem_fingerprint(self.row.client_certificate, "sha512") if self.row.client_certificate else ""
 
 
 class Servers:
@@ -99,7 +104,7 @@ class Servers:
         """
         user = await self._users.get(user_id)
         wanted = raw if isinstance(raw, ServerFields) else server_fields(raw, new_server(user.name))
-        check_address(self.config, wanted.address, trusted=trusted)
+        self._check_places(wanted, trusted=trusted)
         limit = self.config.limits.servers_per_user if user.max_servers is None else user.max_servers
         certificate = await _certificate(wanted, user.name, None)
         async with tenant.switch(user_id), tenant.session() as session:
@@ -118,7 +123,7 @@ class Servers:
     ) -> Server:
         """Change what `raw` names, the rest stays; the connection is made anew only if it has to be.
 
-        A new address or port has to be allowed to who asks. `channels` replaces the list of those joined on
+        A new address, port or fallback has to be allowed to who asks. `channels` replaces the list of those joined on
         connecting; nothing is parted. Raises InvalidError.
         """
         user = await self._users.get(user_id)
@@ -126,8 +131,8 @@ class Servers:
             row = await _get(session, server_id)
             before = await _fields(session, row)
             wanted = raw if isinstance(raw, ServerFields) else server_fields(raw, before)
-            if (wanted.address, wanted.port) != (before.address, before.port):
-                check_address(self.config, wanted.address, trusted=trusted)
+            if not _places(wanted) <= _places(before):
+                self._check_places(wanted, trusted=trusted)
                 row.trusted = trusted
             await _free(session, wanted.name, server_id)
             _apply(row, wanted, await _certificate(wanted, user.name, row.client_certificate))
@@ -160,11 +165,21 @@ class Servers:
             await session.commit()
         await self._live.nudge(user_id)
 
+    def _check_places(self, wanted: ServerFields, *, trusted: bool) -> None:
+        check_address(self.config, wanted.address, trusted=trusted)
+        for line in wanted.fallbacks.splitlines():
+            check_address(self.config, line.partition(" ")[0], trusted=trusted, field="fallbacks")
+
     def _view(self, user_id: int, row: Server, channels: Sequence[Channel]) -> ServerView:
         state = self._live.server_states(user_id).get(row.id, ServerState())
         if not row.enabled and state.state != "connected":
             state = ServerState("disabled", error=state.error)
         return ServerView(row, state, tuple(channel.name for channel in channels if channel.server_id == row.id))
+
+
+def _places(wanted: ServerFields) -> set[str]:
+    """All addresses with their ports, as `fallbacks` has them."""
+    return {f"{wanted.address} {wanted.port}", *wanted.fallbacks.splitlines()}
 
 
 def _wanted(server_id: int | None) -> Any:

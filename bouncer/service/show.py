@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bouncer.events import ServerState
     from bouncer.models.main import User
-    from bouncer.models.tenant import Server
+    from bouncer.models.tenant import Channel, Server
     from bouncer.service.channels import ChannelView
     from bouncer.service.servers import ServerView
 
@@ -114,10 +114,24 @@ def server_details(view: ServerView) -> list[str]:
         lines.append(f"  account: {row.auth_account or '-'} by {row.auth_method}{identified}")
     if view.fingerprint:
         lines.append(f"  client certificate: SHA-256 {view.fingerprint}")
+    if row.fallbacks:
+        lines.append(f"  else at: {', '.join(row.fallbacks.splitlines())}")
+    if row.auth_required:
+        lines.append("  without the account: disconnected")
     if state.lag_ms is not None:
         lines.append(f"  lag: {state.lag_ms} ms")
     lines.append(f"  channels: {' '.join(view.channels) or 'none'}")
     return [printable(line) for line in lines]
+
+
+def certificate(view: ServerView) -> list[str]:
+    """How to make the network know the certificate that we show it."""
+    return [
+        f"client certificate, SHA-256: {view.fingerprint}",
+        f"client certificate, SHA-512: {view.fingerprint_sha512}",
+        f"tell the network: /msg NickServ CERT ADD {view.fingerprint}",
+        "(some networks want the SHA-512 one; while connected with it, CERT ADD alone does)",
+    ]
 
 
 def user_json(user: User) -> Json:
@@ -167,9 +181,30 @@ def channel_json(view: ChannelView) -> Json:
         "joined": row.joined,
         "auto_join": row.auto_join,
         "people": view.people,
+        "detached": row.detached,
         "topic": row.topic or "",
         "error": row.join_error or "",
     }
+
+
+def duration(seconds: int) -> str:
+    """A length of time as it may be typed: `90s`, `30m`, `2h`, `7d`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def channel_rules(row: Channel) -> str:
+    """How a channel is shown to clients, in words; only what is not as usual."""
+    words = ["detached" if row.detached else "shown"]
+    rules = ((name, getattr(row, name)) for name in ("relay_detached", "reattach_on", "detach_on"))
+    words += [f"{name.replace('_', '-')} {value}" for name, value in rules if value != "default"]
+    if row.detach_after_s is not None:
+        words.append(f"detach after {duration(row.detach_after_s)}")
+    if row.key is not None:
+        words.append("with a key")
+    return ", ".join(words if row.auto_join else [*words, "not joined on connecting"])
 
 
 def channels(views: Sequence[ChannelView]) -> list[str]:
@@ -178,6 +213,7 @@ def channels(views: Sequence[ChannelView]) -> list[str]:
     for view in views:
         row = view.row
         state = "joined" if row.joined else "wanted" if row.auto_join else "left"
+        state += ", detached" if row.detached else ""
         state += f": {row.join_error}" if row.join_error and not row.joined else ""
         rows.append([row.name, state, str(view.people), row.topic or ""])
     return table(["CHANNEL", "STATE", "PEOPLE", "TOPIC"], rows)

@@ -55,6 +55,35 @@ async def test_the_server_one_is_attached_to_is_meant_where_none_is_named(
     assert await serv.handle(bob.id, "channel part #A 'so long'", server="two") == ["#a left"]
 
 
+async def test_a_server_is_told_how_to_go_about_its_network(serv: BouncerServ, service: Service, bob: User) -> None:
+    add = (
+        "server add net irc.example.org --fallback 'b.example 1' --fallback c.example:2 --connect-command 'MODE bob +x'"
+        " --connect-command 'WAIT 5' --regain-command '/msg NickServ REGAIN {nick}' --no-auto-away --encoding latin1"
+        " --away-message 'not here' --auth-required --no-keep-nick"
+    )
+    assert await serv.handle(bob.id, add, server=None) == ["server net added"]
+    row = await service.servers.by_name(bob.id, "net")
+    assert (row.fallbacks, row.connect_commands) == ("b.example 1\nc.example 2", "MODE bob +x\nWAIT 5")
+    assert (row.regain_command, row.auto_away, row.encoding) == ("PRIVMSG NickServ :REGAIN {nick}", False, "iso8859-1")
+    assert (row.away_message, row.auth_required, row.keep_nick) == ("not here", True, False)
+    await serv.handle(bob.id, "server update --no-fallbacks --no-connect-commands --auto-away", server="net")
+    row = await service.servers.by_name(bob.id, "net")
+    assert (row.fallbacks, row.connect_commands, row.auto_away) == ("", "", True)
+
+
+async def test_a_channel_is_detached_with_its_rules(serv: BouncerServ, service: Service, bob: User) -> None:
+    await service.servers.add(bob.id, {"name": "net", "address": "irc.example.org", "channels": "#a"})
+    update = "channel update #a --detached --relay-detached highlight --reattach-on none --detach-after 30m --key k"
+    assert await serv.handle(bob.id, update, server="net") == [
+        "#a: detached, relay-detached highlight, reattach-on none, detach after 30m, with a key"
+    ]
+    assert "detached" in (await serv.handle(bob.id, "channel list", server="net"))[1]
+    update = "channel update #A --no-detached --relay-detached default --detach-after never --no-key --no-auto-join"
+    assert await serv.handle(bob.id, update, server="net") == ["#a: shown, reattach-on none, not joined on connecting"]
+    assert "--detached" in (await serv.handle(bob.id, "channel update #a", server="net"))[0]
+    assert "--detach-after" in (await serv.handle(bob.id, "channel update #a --detach-after soon", server="net"))[0]
+
+
 async def test_words_may_be_shortened_while_they_stay_clear(serv: BouncerServ, bob: User) -> None:
     assert await serv.handle(bob.id, "SE li", server=None) == ["no servers yet: add one with `server add`"]
     assert "connect" not in (await serv.handle(bob.id, "server d x", server=None))[0].split()
@@ -113,6 +142,7 @@ async def test_what_one_user_has_never_shows_to_another(
         "server list", "server status", "server status wonder", "server update wonder --nick x",
         "server connect wonder", "server disconnect wonder", "server delete wonder --yes",
         "channel list --server wonder",
+        "channel update #rabbit --detached --server wonder",
         "channel join #x --server wonder", "channel part #rabbit --server wonder", "help", "help server",
     ):  # fmt: skip
         for line in await serv.handle(bob.id, text, server=None):

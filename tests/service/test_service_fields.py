@@ -14,6 +14,7 @@ from bouncer.config import Config, Outbound
 from bouncer.endpoints import parse_listen
 from bouncer.errors import InvalidError
 from bouncer.service import checks
+from bouncer.service.channel_fields import ChannelFields, channel_fields
 from bouncer.service.fields import CLEAR, KEEP, Join, ServerFields, new_server, server_fields, user_fields
 from bouncer.service.outbound import check_address, refusal
 
@@ -56,6 +57,12 @@ def test_a_nick_that_irc_does_not_take_is_not_made_of_a_user_name() -> None:
         ("tls_fingerprint", "ab:cd"), ("tls", "perhaps"), ("auth_method", "magic"),
         ("channels", "a"), ("channels", "#a b c"), ("channels", "#a\x07"), ("channels", "#" + "x" * 200),
         ("connect_commands", "!"), ("connect_commands", "PRIVMSG a :" + "x" * 510), ("connect_commands", "A\n" * 51),
+        ("connect_commands", "WAIT"), ("connect_commands", "WAIT x"), ("connect_commands", "WAIT 0"),
+        ("connect_commands", "/wait 301"), ("fallbacks", "irc.example.org"), ("fallbacks", "a.example 0"),
+        ("fallbacks", "a b 6697"), ("fallbacks", "2001:db8::1:6697"), ("fallbacks", "a.example 1\n" * 11),
+        ("regain_command", "WAIT 5"), ("regain_command", "!"), ("regain_command", "NICK {name}"),
+        ("away_message", "x" * 301), ("encoding", "utf-16"), ("encoding", "nonsense"), ("encoding", "rot13"),
+        ("encoding", "utf-8"), ("encoding", "base64"), ("auto_away", "perhaps"), ("auth_required", "perhaps"),
         ("password", "x" * 301), ("quit_message", "x" * 201), ("flood_burst", "-1"), ("nonsense", "1"),
     ],
 )  # fmt: skip
@@ -64,7 +71,8 @@ def test_a_wrong_value_is_refused_beside_its_field(field: str, value: str) -> No
 
 
 TEXT_FIELDS = ("name", "address", "nickname", "alternatives", "username", "realname", "password", "auth_account",
-               "quit_message", "tls_fingerprint", "channels", "connect_commands")  # fmt: skip
+               "quit_message", "tls_fingerprint", "channels", "connect_commands", "away_message", "regain_command",
+               "fallbacks", "encoding")  # fmt: skip
 
 
 @given(
@@ -74,7 +82,7 @@ TEXT_FIELDS = ("name", "address", "nickname", "alternatives", "username", "realn
     after=st.text("ab", min_size=1, max_size=3),
 )
 def test_no_control_character_gets_into_any_field(field: str, before: str, bad: str, after: str) -> None:
-    start = {"channels": "#", "connect_commands": "QUIT "}.get(field, "a")
+    start = {"channels": "#", "connect_commands": "QUIT ", "regain_command": "NICK "}.get(field, "a")
     assert field in wrong(**{field: start + before + bad + after})
 
 
@@ -113,6 +121,49 @@ def test_connect_commands_may_be_written_as_people_write_them() -> None:
         {**GOOD, "connect_commands": "/msg Q auth me\r\n\nMODE bob +x\n/quote OPER a b"}, new_server("b")
     )
     assert fields.connect_commands == "PRIVMSG Q :auth me\nMODE bob +x\nOPER a b"
+
+
+def test_connect_commands_may_wait_between_them() -> None:
+    fields = server_fields({**GOOD, "connect_commands": "MODE bob +x\n/wait  5\nwait 300\nWAITING x"}, new_server("b"))
+    assert fields.connect_commands == "MODE bob +x\nWAIT 5\nWAIT 300\nWAITING x"
+
+
+def test_fallbacks_are_written_with_a_blank_or_a_colon_and_stored_one_a_line() -> None:
+    typed = "IRC2.example.org:7000, 192.0.2.1 6697\n[2001:db8::1]:6697\n2001:db8::2 6667\nirc2.example.org 7000"
+    fields = server_fields({**GOOD, "fallbacks": typed}, new_server("b"))
+    assert fields.fallbacks == "irc2.example.org 7000\n192.0.2.1 6697\n2001:db8::1 6697\n2001:db8::2 6667"
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"), [("", ""), ("latin1", "iso8859-1"), ("KOI8-R", "koi8-r"), ("Windows-1251", "cp1251")]
+)
+def test_an_encoding_is_stored_by_its_one_name(typed: str, stored: str) -> None:
+    assert server_fields({**GOOD, "encoding": typed}, new_server("b")).encoding == stored
+
+
+def test_services_are_asked_for_the_nick_in_a_line_with_one_blank_to_fill() -> None:
+    fields = server_fields({**GOOD, "regain_command": "/msg NickServ REGAIN {nick}"}, new_server("b"))
+    assert fields.regain_command == "PRIVMSG NickServ :REGAIN {nick}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"), [("90", 90), ("30m", 1800), ("2h", 7200), ("7 d", 604_800), ("never", None), ("", None)]
+)
+def test_a_channel_is_detached_after_a_length_of_time(typed: str, seconds: int | None) -> None:
+    assert channel_fields({"detach_after_s": typed}, ChannelFields()).detach_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("detached", "perhaps"), ("relay_detached", "all"), ("reattach_on", ""), ("detach_on", "x"),
+        ("detach_after_s", "soon"), ("detach_after_s", "366d"), ("key", "a b"), ("key", ":a"), ("nonsense", ""),
+    ],
+)  # fmt: skip
+def test_a_wrong_rule_of_a_channel_is_refused_beside_its_field(field: str, value: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        channel_fields({field: value}, ChannelFields())
+    assert list(caught.value.fields) == [field]
 
 
 def test_signing_in_to_services_needs_account_and_password() -> None:

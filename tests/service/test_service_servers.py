@@ -13,7 +13,9 @@ from bouncer.endpoints import parse_listen
 from bouncer.errors import InvalidError, NotFoundError, RefusedError
 from bouncer.events import ServerState
 from bouncer.models.tenant import Channel, ChannelUser, Message, Server
+from bouncer.network.settings import ChannelRules, load
 from bouncer.service import Service
+from bouncer.service.fields import CLEAR
 from bouncer.service.live import Offline
 
 if TYPE_CHECKING:
@@ -163,6 +165,53 @@ async def test_a_private_address_needs_an_admin_and_does_not_pass_its_trust_on(s
         with pytest.raises(InvalidError):
             await service.servers.update(bob.id, row.id, change)
     assert not (await service.servers.update(bob.id, row.id, {"address": "irc.example.org"})).trusted
+
+
+async def test_a_fallback_is_an_address_like_the_first(service: Service, bob: User) -> None:
+    with pytest.raises(InvalidError) as caught:
+        await service.servers.add(bob.id, {**LIBERA, "fallbacks": "127.0.0.1 6697"})
+    assert list(caught.value.fields) == ["fallbacks"]
+    row = await service.servers.add(bob.id, {**LIBERA, "fallbacks": "127.0.0.1 6697"}, trusted=True)
+    assert row.trusted
+    row = await service.servers.update(bob.id, row.id, {"fallbacks": ""})
+    assert row.trusted, "less is not more"
+    row = await service.servers.update(bob.id, row.id, {"fallbacks": "irc2.example.org 6697"})
+    assert not row.trusted, "a name of theirs might lead to a private address"
+
+
+async def test_the_live_half_reads_all_that_a_row_says(service: Service, bob: User) -> None:
+    values = {
+        "fallbacks": "a.example 1\nb.example 2", "auto_away": False, "away_message": "gone", "encoding": "koi8-r",
+        "regain_command": "PRIVMSG NickServ :REGAIN {nick}", "connect_commands": "MODE bob +x\nWAIT 3",
+        "auth_required": True, "flood_burst": "5", "flood_interval_ms": "100", "keep_nick": False,
+    }  # fmt: skip
+    row = await service.servers.add(bob.id, {**LIBERA, **values, "channels": "#a,#b"})
+    channel = await service.channels.by_name(bob.id, row.id, "#b")
+    rules = {"detached": "on", "relay_detached": "highlight", "detach_after_s": "1h", "auto_join": "", "key": "k"}
+    await service.channels.update(bob.id, channel.id, rules)
+    async with tenant.switch(bob.id):
+        (one,) = await load(service.config)
+    assert one.fallbacks == (("a.example", 1), ("b.example", 2))
+    assert (one.auto_away, one.away_message, one.encoding) == (False, "gone", "koi8-r")
+    assert (one.regain_command, one.keep_nick) == ("PRIVMSG NickServ :REGAIN {nick}", False)
+    assert (one.connect_commands, one.params.auth_required) == (("MODE bob +x", "WAIT 3"), True)
+    assert (one.flood_burst, one.flood_interval_ms, one.joins) == (5, 100, (("#a", None),))
+    assert one.rules == (
+        ChannelRules("#a", "#a", False, "default", "default", "default", None),
+        ChannelRules("#b", "#b", True, "highlight", "default", "default", 3600),
+    )
+
+
+async def test_a_channels_key_is_kept_replaced_or_taken_away(service: Service, bob: User) -> None:
+    row = await service.servers.add(bob.id, {**LIBERA, "channels": "#a key"})
+    channel = await service.channels.by_name(bob.id, row.id, "#a")
+    for raw, key in (
+        ({"key": ""}, "key"),
+        ({"key": "new"}, "new"),
+        ({"detached": True}, "new"),
+        ({"key": CLEAR}, None),
+    ):
+        assert (await service.channels.update(bob.id, channel.id, raw)).key == key
 
 
 async def test_what_is_live_is_told_after_the_row_is_written(service: Service, bob: User, live: Listening) -> None:

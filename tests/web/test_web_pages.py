@@ -372,7 +372,7 @@ async def test_the_client_card_names_host_port_and_login(alice: Browser) -> None
     page = (await alice.get(f"/servers/{server}")).text
     assert "/server add -auto -network bouncer-libera 127.0.0.1 6667 alice/libera@irssi:PASSWORD" in page
     assert (
-        "/server add bouncer-libera 127.0.0.1/6667 -nossl -autoconnect -password=alice/libera@weechat:PASSWORD" in page
+        "/server add bouncer-libera 127.0.0.1/6667 -notls -autoconnect -password=alice/libera@weechat:PASSWORD" in page
     )
     assert "alice/libera@hexchat:PASSWORD" in page
 
@@ -397,6 +397,53 @@ async def test_channels_are_joined_shown_and_left(installation: Installation, al
     for words in ("of alice", "Operators", "grace"):
         assert words in page
     assert (await alice.post(f"/channels/{channel}/delete")).location == f"/servers/{server}/channels"
+
+
+async def test_a_channel_is_detached_and_its_key_kept_or_removed(installation: Installation, alice: Browser) -> None:
+    user = await installation.service.users.get("alice")
+    channel, _ = await fill(user.id, await add_server(alice, channels=""))
+    posted = {
+        "auto_join": "on", "detached": "on", "relay_detached": "highlight", "reattach_on": "none",
+        "detach_on": "default", "detach_after_s": "90m", "key": "k3y",
+    }  # fmt: skip
+    assert (await alice.post(f"/channels/{channel}", posted)).location == f"/channels/{channel}"
+    row = (await installation.service.channels.get(user.id, channel)).row
+    assert (row.detached, row.relay_detached, row.reattach_on, row.detach_after_s) == (True, "highlight", "none", 5400)
+    page = (await alice.get(f"/channels/{channel}")).text
+    assert 'value="90m"' in page
+    assert "k3y" not in page
+    bad = await alice.post(f"/channels/{channel}", {**posted, "key": "", "detach_after_s": "soon"})
+    assert bad.status == 422
+    assert bad.error_beside("detach_after_s")
+    await alice.post(f"/channels/{channel}", {**posted, "key": "", "detached": ""})
+    row = (await installation.service.channels.get(user.id, channel)).row
+    assert (row.key, row.detached) == ("k3y", False)
+    await alice.post(f"/channels/{channel}", {**posted, "key": "", "key_clear": "on"})
+    assert (await installation.service.channels.get(user.id, channel)).row.key is None
+
+
+async def test_what_a_server_does_once_connected_goes_through_the_form(
+    installation: Installation, alice: Browser
+) -> None:
+    user = await installation.service.users.get("alice")
+    more = {
+        "fallbacks": "irc2.example.org 7000\r\n192.0.2.1 6697", "encoding": "KOI8-R", "away_message": "gone",
+        "regain_command": "/msg NickServ REGAIN {nick}", "connect_commands": "MODE alice +x\r\nWAIT 5",
+        "auth_method": "sasl-external", "auth_required": "on",
+    }  # fmt: skip
+    server = await add_server(alice, **more)
+    row = await installation.service.servers.get(user.id, server)
+    assert (row.fallbacks, row.encoding) == ("irc2.example.org 7000\n192.0.2.1 6697", "koi8-r")
+    assert (row.regain_command, row.away_message, row.auto_away) == ("PRIVMSG NickServ :REGAIN {nick}", "gone", False)
+    assert (row.connect_commands, row.auth_required) == ("MODE alice +x\nWAIT 5", True)
+    page = (await alice.get(f"/servers/{server}")).text
+    view = await installation.service.servers.view(user.id, server)
+    assert "irc2.example.org 7000, 192.0.2.1 6697" in page
+    assert f"/msg NickServ CERT ADD {view.fingerprint}<" in page
+    assert f"/msg NickServ CERT ADD {view.fingerprint_sha512}<" in page
+    bad = await alice.post("/servers", {**SERVER, "name": "x", "fallbacks": "nowhere", "connect_commands": "WAIT"})
+    assert bad.error_beside("fallbacks")
+    assert bad.error_beside("connect_commands")
 
 
 async def test_history_is_read_page_by_page_without_gap_or_repeat(installation: Installation, alice: Browser) -> None:

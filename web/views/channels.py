@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bouncer.errors import InvalidError
+from web import channel_form
 from web.auth import flash, take_flash
 from web.context import form, me, path_id, render, see_other, service
 from web.people import groups
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
 
@@ -44,10 +47,32 @@ async def join(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
-    """One channel: topic and people."""
+    """One channel: topic, people, and how clients are shown it."""
+    fields = await service(request).channels.fields(me(request).id, path_id(request))
+    return await _show(request, channel_form.stored(fields), {})
+
+
+async def _show(request: web.Request, values: Mapping[str, str | bool], errors: Mapping[str, str]) -> web.Response:
     view = await service(request).channels.get(me(request).id, path_id(request))
-    context = {"view": view, "groups": groups(view), "flash": await take_flash(request)}
-    return render(request, "channels/show.html", context)
+    context = {
+        "view": view,
+        "groups": groups(view),
+        "values": values,
+        "errors": errors,
+        "flash": await take_flash(request),
+    }
+    return render(request, "channels/show.html", context, status=422 if errors else 200)
+
+
+async def update(request: web.Request) -> web.Response:
+    """Change how clients are shown a channel, and its key."""
+    posted, channel_id = await form(request), path_id(request)
+    try:
+        row = await service(request).channels.update(me(request).id, channel_id, channel_form.raw(posted))
+    except InvalidError as error:
+        return await _show(request, channel_form.again(posted), error.fields)
+    await flash(request, f"{row.name} is saved.")
+    return see_other(f"/channels/{row.id}")
 
 
 async def part(request: web.Request) -> web.Response:

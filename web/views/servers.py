@@ -64,6 +64,7 @@ async def _state(request: web.Request) -> dict[str, Any]:
         "server": server_card(view),
         "row": view.row,
         "fingerprint": view.fingerprint,
+        "fingerprint_sha512": view.fingerprint_sha512,
         "channels": await call.channels.list(user.id, server_id),
         "conversations": await call.channels.conversations(user.id, server_id),
         "log": await _log(server_id),
