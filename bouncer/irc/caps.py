@@ -5,6 +5,7 @@ https://ircv3.net/specs/extensions/capability-negotiation
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer.irc import numerics
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class ClientCap(NamedTuple):
-    """A capability for clients: its `value` in LS 302, and the network's capability it stands on (None: on us)."""
+    """A capability for clients: its `value` in LS 302, and the network's capability it stands on (None: on us).
+
+    One that stands on the network has the network's value. What only informs (`request` False) cannot be asked for.
+    """
 
     name: str
     value: str = ""
     network: str | None = None
+    request: bool = True
 
 
 CLIENT_CAPS: tuple[ClientCap, ...] = (
@@ -33,12 +38,13 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("invite-notify"),  # nothing to supply: INVITEs of others come or do not
     ClientCap("message-tags"),  # ours: msgid on every stored line; client tags as far as the network takes them
     ClientCap("multi-prefix"),  # state: all mode letters known of a member
-    ClientCap("sasl", "PLAIN"),  # ours: the login here
+    ClientCap("sasl", "PLAIN,SCRAM-SHA-256"),  # ours: the login here; EXTERNAL where there is TLS
     ClientCap("server-time"),  # ours: time of arrival where the network gives none
     ClientCap("setname"),  # nothing to supply: SETNAME of others comes or does not
     ClientCap("standard-replies"),  # ours: FAIL, WARN, NOTE
     ClientCap("userhost-in-names"),  # state: masks as far as seen
     ClientCap("znc.in/self-message"),  # ours: own direct messages of other clients
+    ClientCap("soju.im/account-required", request=False),  # ours: nobody is let in without a login
     ClientCap("account-notify", network="account-notify"),
     ClientCap("account-tag", network="account-tag"),
     ClientCap("away-notify", network="away-notify"),
@@ -67,8 +73,13 @@ UPSTREAM_WANTED: tuple[str, ...] = (
     "userhost-in-names",
 )
 
+_SASL_WITH_TLS = "PLAIN,EXTERNAL,SCRAM-SHA-256"
+
 # Room for the list in one line of 512 bytes is counted with the header in front of it.
 _LINE = 512
+_HEADER = 120
+"""Bytes at most in front of a list: the server's name, a nick, the subcommand."""
+_ONLY_INFORMS = frozenset(cap.name for cap in CLIENT_CAPS if not cap.request)
 
 
 class Offered:
@@ -80,17 +91,33 @@ class Offered:
         self.values = values
 
     @classmethod
-    def on(cls, network: Collection[str]) -> Offered:
-        """What can be offered on a network with these capabilities acknowledged to us (none: no network yet)."""
-        return cls({cap.name: cap.value for cap in CLIENT_CAPS if cap.network is None or cap.network in network})
+    def on(cls, network: Collection[str] | Mapping[str, str], *, external: bool = False) -> Offered:
+        """What can be offered on a network with these capabilities acknowledged to us (none: no network yet).
+
+        `network` may map each to its value there. `external`: the client could show a certificate.
+        """
+        given = network if isinstance(network, Mapping) else dict.fromkeys(network, "")
+        values: dict[str, str] = {}
+        for cap in CLIENT_CAPS:
+            if cap.network is None:
+                values[cap.name] = cap.value
+            elif cap.network in given:
+                values[cap.name] = given[cap.network] or cap.value
+        if external:
+            values["sasl"] = _SASL_WITH_TLS
+        return cls(values)
 
     def __contains__(self, name: str) -> bool:
         return name in self.values
 
+    def grants(self, name: str) -> bool:
+        """Whether a client that asks for it gets it."""
+        return name in self.values and name not in _ONLY_INFORMS
+
     def tokens(self, *, version: int) -> list[str]:
         """`name=value` for version 302 and later, `name` before."""
         if version < 302:
-            return list(self.values)
+            return _short(self.values)
         return [f"{name}={value}" if value else name for name, value in self.values.items()]
 
     def changes(self, new: Offered) -> tuple[list[str], list[str]]:
@@ -98,6 +125,18 @@ class Offered:
         news = {name: value for name, value in new.values.items() if self.values.get(name) != value}
         added = [f"{name}={value}" if value else name for name, value in news.items()]
         return added, [name for name in self.values if name not in new.values]
+
+
+def _short(names: Iterable[str]) -> list[str]:
+    """What fits one line for a client that knows of no second: names of the standard before those of vendors."""
+    found: list[str] = []
+    room = _LINE - _HEADER
+    for name in sorted(names, key=lambda name: ("/" in name, not name.startswith("znc.in/"))):
+        room -= len(name) + 1
+        if room < 0:
+            break
+        found.append(name)
+    return found
 
 
 def cap_lines(server: str, nick: str, subcommand: str, tokens: Iterable[str], *, multiline: bool) -> list[bytes]:
@@ -143,7 +182,7 @@ class CapSession:
         if subcommand == "LIST":
             return cap_lines(self.server, nick, "LIST", sorted(self.enabled), multiline=self.version >= 302)
         if subcommand == "REQ":
-            return self._req(msg.param(1), nick)
+            return self._req(" ".join(msg.params[1:]), nick)
         if subcommand == "END":
             self.open = False
             return []
@@ -179,16 +218,18 @@ class CapSession:
     def _req(self, wanted: str, nick: str) -> list[bytes]:
         self.open = True
         names = wanted.replace("\0", " ").split()
+        lasting = {"cap-notify"} if self.version >= 302 else set()  # part of the protocol, and cannot be refused
         enabled = set(self.enabled)
         granted = True
         for name in names:
             if name.startswith("-"):
-                # With 302 cap-notify is part of the protocol and cannot be refused.
-                granted = granted and not (name == "-cap-notify" and self.version >= 302)
+                granted = granted and name[1:] not in lasting and (name[1:] in self.offered or name[1:] in enabled)
                 enabled.discard(name[1:])
             else:
-                granted = granted and name in self.offered
+                granted = granted and self.offered.grants(name)
                 enabled.add(name)
         if granted:
             self.enabled = frozenset(enabled)
-        return cap_lines(self.server, nick, "ACK" if granted else "NAK", names, multiline=False)
+            return cap_lines(self.server, nick, "ACK", names, multiline=False)
+        # The beginning of the list names the question well enough; a second line would answer another one.
+        return cap_lines(self.server, nick, "NAK", names, multiline=False)[:1]

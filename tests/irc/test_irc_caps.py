@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +30,49 @@ def test_ls_gives_values_only_to_clients_that_know_them() -> None:
     assert reply.params[:2] == ["*", "LS"]
     assert "sasl" in reply.params[-1].split()
     replies = ask(session(), "CAP LS 302")
-    assert "sasl=PLAIN" in " ".join(reply.params[-1] for reply in replies).split()
+    assert "sasl=PLAIN,SCRAM-SHA-256" in " ".join(reply.params[-1] for reply in replies).split()
+
+
+def test_a_client_with_tls_may_show_a_certificate() -> None:
+    assert Offered.on([], external=True).values["sasl"] == "PLAIN,EXTERNAL,SCRAM-SHA-256"
+    assert "EXTERNAL" not in Offered.on([]).values["sasl"]
+
+
+def test_what_stands_on_the_network_has_its_value() -> None:
+    assert Offered.on({"chghost": "theirs", "sasl": "theirs"}).values["chghost"] == "theirs"
+    assert "theirs" not in Offered.on({"sasl": "theirs"}).values["sasl"]
+
+
+def test_a_client_of_version_301_gets_one_short_line() -> None:
+    caps = CapSession("b.example", Offered({f"vendor/{number}": "v" for number in range(200)} | {"batch": ""}))
+    (reply,) = caps.handle(Message.parse(b"CAP LS 301"), "n" * 30)
+    assert len(reply) <= 512
+    assert reply.split(b":")[-1].split()[0] == b"batch"
+    assert b"=" not in reply
+
+
+def test_what_only_informs_cannot_be_asked_for() -> None:
+    caps = session()
+    assert "soju.im/account-required" in ask(caps, "CAP LS 302")[-1].params[-1] + ask(caps, "CAP LS 302")[0].params[-1]
+    assert ask(caps, "CAP REQ :soju.im/account-required batch")[0].params[1] == "NAK"
+    assert caps.enabled == {"cap-notify"}
+
+
+@pytest.mark.parametrize("line", ["cap req :batch  ", "CAP REQ : batch", "CAP REQ batch", "cAp rEq :batch"])
+def test_blanks_and_case_of_a_request_do_not_matter(line: str) -> None:
+    assert ask(session(), line)[0].params[1:] == ["ACK", "batch"]
+
+
+def test_a_request_longer_than_a_line_is_answered_as_the_specification_says() -> None:
+    caps = CapSession("b.example", Offered({f"vendor/{number:03}": "" for number in range(200)}))
+    names = " ".join(caps.offered.values)
+    lines = ask(caps, f"CAP REQ :{names}")
+    assert [line.params[1] for line in lines] == ["ACK"] * len(lines)
+    assert " ".join(line.params[-1] for line in lines) == names
+    (refused,) = ask(caps, f"CAP REQ :{names} made-up")
+    assert (refused.params[1], names.startswith(refused.params[-1])) == ("NAK", True)
+    assert len(refused.params[-1]) >= 100
+    assert ask(session(), "CAP REQ :-made-up")[0].params[1] == "NAK"
 
 
 def test_version_302_has_cap_notify_without_asking_and_cannot_refuse_it() -> None:
