@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_ROWS_PER_COMMIT = 1_000
+MAX_ROWS_PER_COMMIT = 2_000
 ENOUGH_ROWS = 4_000
 """Rows of one tenant that wait before its networks are read no further until a commit has made room."""
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
