@@ -2,129 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bouncer.config import Config, Flood, Storage, Timeouts, Web
-from bouncer.endpoints import parse_listen
 from bouncer.supervisor import Supervisor
+from tests.support.house import DEADLINE_S, PASSWORD, Attached, House, quick_config, running
 from tests.support.network import ScriptedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from bouncer.config import Config
     from bouncer.database import MainDatabase
     from bouncer.tenant import Tenants
 
-DEADLINE_S = 10.0
-PASSWORD = "correct horse"
-
-
-class Attached:
-    """A client on a real socket; PINGs are answered unless `mute`."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.mute = False
-        self.lines: list[str] = []
-
-    @classmethod
-    async def connect(cls, port: int, login: str, *, caps: str = "", password: str = PASSWORD) -> Self:
-        """Register as `login`; returns at once, the welcome is still to be read."""
-        client = cls(*await asyncio.open_connection("127.0.0.1", port))
-        if caps:
-            client.send("CAP LS 302", f"CAP REQ :{caps}")
-        client.send(f"PASS :{login}:{password}", "NICK me", "USER me 0 * :me")
-        if caps:
-            client.send("CAP END")
-        return client
-
-    def send(self, *lines: str) -> None:
-        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
-
-    async def until(self, text: str) -> list[str]:
-        """All lines up to the one that holds `text`."""
-        seen: list[str] = []
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                raw = await self.reader.readline()
-                assert raw, f"closed before {text!r}; seen {seen}"
-                line = raw.decode().rstrip("\r\n")
-                if line.startswith("PING ") and not self.mute:
-                    self.send("PONG " + line[5:])
-                seen.append(line)
-                if text in line:
-                    return seen
-
-    async def barrier(self) -> list[str]:
-        """All lines up to the answer to a PING of ours."""
-        self.send("PING barrier")
-        return await self.until("PONG bouncer :barrier")
-
-    async def close(self) -> None:
-        self.writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self.writer.wait_closed()
-
-
-class House:
-    """The supervisor with one user `alice` (and more on demand)."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        self.ids: dict[str, int] = {}
-        self.clients: list[Attached] = []
-
-    @property
-    def port(self) -> int:
-        return int(self.supervisor.listening[0].rpartition(":")[2])
-
-    async def user(self, name: str) -> int:
-        user = await self.supervisor.service.users.add(name, password=PASSWORD)
-        self.ids[name] = user.id
-        return user.id
-
-    async def server(self, name: str, network: ScriptedNetwork, *, channels: str = "") -> int:
-        """A server row named `net` that leads to `network`."""
-        fields = {"name": "net", "address": network.host, "port": str(network.port), "tls": False, "nickname": name}
-        row = await self.supervisor.service.servers.add(self.ids[name], {**fields, "channels": channels}, trusted=True)
-        return row.id
-
-    async def client(self, login: str, *, caps: str = "") -> Attached:
-        client = await Attached.connect(self.port, login, caps=caps)
-        self.clients.append(client)
-        return client
+__all__ = ["DEADLINE_S", "PASSWORD", "Attached", "House"]
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """Short timeouts, no flood limit, a free port."""
-    times = replace(Timeouts(), backoff_min_s=0.05, backoff_max_s=0.2, reply_s=1.0, commit_live_ms=300)
-    return Config(
-        storage=Storage(path=tmp_path / "storage"),
-        listen=(parse_listen("irc+insecure://127.0.0.1:0"),),
-        web=Web(listen=None),
-        timeouts=times,
-        flood=Flood(burst=0),
-    )
+    return quick_config(tmp_path / "storage")
 
 
 @pytest.fixture
 async def house(config: Config, main_db: MainDatabase, tenants: Tenants) -> AsyncIterator[House]:
-    supervisor = Supervisor(config, main_db, tenants)
-    await supervisor.start()
-    house = House(supervisor)
-    yield house
-    for client in house.clients:
-        await client.close()
-    await supervisor.stop("the test is over")
-    supervisor.service.close()
+    async with running(Supervisor(config, main_db, tenants)) as house:
+        yield house
 
 
 @pytest.fixture
