@@ -71,6 +71,7 @@ class StoredMessage(NamedTuple):
     msgid: str
     time: int
     own: bool
+    redacted: str | None = None
 
     @property
     def position(self) -> Position:
@@ -84,6 +85,16 @@ class Target(NamedTuple):
     name: str
     time: int
 
+
+class Filter(NamedTuple):
+    """What counts for a page. Without `events` that is privmsg, action and notice; `tagmsg` is one of the events."""
+
+    events: bool = True
+    tagmsg: bool = True
+
+
+EVERYTHING = Filter()
+CONVERSATION = Filter(events=False, tagmsg=False)
 
 _COLUMNS = ", ".join(f"m.{name}" for name in StoredMessage._fields)
 _TYPES = "({})".format(", ".join(f"'{name}'" for name in CONVERSATION_TYPES))
@@ -102,20 +113,17 @@ def _rows(connection: sqlite3.Connection, sql: str, params: Sequence[object]) ->
     return [StoredMessage._make(row) for row in connection.execute(sql, params)]
 
 
-async def page(
+def read_page(
+    connection: sqlite3.Connection,
     buffer: Buffer,
     limit: int,
     *,
     after: Position | None = None,
     before: Position | None = None,
     newest: bool = True,
-    events: bool = True,
+    counts: Filter = EVERYTHING,
 ) -> list[StoredMessage]:
-    """At most `limit` messages between two exclusive places, oldest first.
-
-    `newest` takes those next to `before`, otherwise those next to `after`. Without `events` only privmsg, action and
-    notice count, and the page is filled to the limit with them.
-    """
+    """`page` on a connection that is at hand."""
     condition, params = _where(buffer)
     values: list[object] = list(params)
     if after is not None:
@@ -124,16 +132,40 @@ async def page(
     if before is not None:
         condition += " AND (m.time, m.id) < (?, ?)"
         values += before
-    if not events:
+    if not counts.events:
         condition += f" AND m.message_type IN {_TYPES}"
+    elif not counts.tagmsg:
+        condition += " AND m.message_type <> 'tagmsg'"
     order = "DESC" if newest else "ASC"
     sql = (
         f"SELECT {_COLUMNS} FROM messages m WHERE {condition} "  # noqa: S608 - constants and placeholders only
         f"ORDER BY m.time {order}, m.id {order} LIMIT ?"
     )
-    values.append(max(0, min(limit, MAX_PAGE)))
-    found = await tenant.read(lambda connection: _rows(connection, sql, values))
+    # One more than a page tells whether there is another.
+    values.append(max(0, min(limit, MAX_PAGE + 1)))
+    found = _rows(connection, sql, values)
     return found[::-1] if newest else found
+
+
+async def page(
+    buffer: Buffer,
+    limit: int,
+    *,
+    after: Position | None = None,
+    before: Position | None = None,
+    newest: bool = True,
+    events: bool = True,
+    counts: Filter | None = None,
+) -> list[StoredMessage]:
+    """At most `limit` messages between two exclusive places, oldest first.
+
+    `newest` takes those next to `before`, otherwise those next to `after`. The page is filled to the limit with what
+    counts.
+    """
+    chosen = counts or (EVERYTHING if events else CONVERSATION)
+    return await tenant.read(
+        lambda db: read_page(db, buffer, limit, after=after, before=before, newest=newest, counts=chosen)
+    )
 
 
 async def latest(buffer: Buffer, limit: int, *, events: bool = True) -> list[StoredMessage]:
@@ -151,41 +183,56 @@ async def after(buffer: Buffer, place: Position, limit: int, *, events: bool = T
     return await page(buffer, limit, after=place, newest=False, events=events)
 
 
-async def around(buffer: Buffer, place: Position, limit: int, *, events: bool = True) -> list[StoredMessage]:
-    """About `limit` messages around a place, the one at the place among them, oldest first."""
-    older = await page(buffer, limit // 2, before=place, events=events)
-    rest = limit - len(older)
+def read_around(
+    connection: sqlite3.Connection, buffer: Buffer, place: Position, limit: int, counts: Filter = EVERYTHING
+) -> list[StoredMessage]:
+    """At most `limit` messages around a place, the one at the place among them, oldest first.
+
+    As many on either side as possible; where one side has fewer, the other gives more.
+    """
     at_or_after = Position(place.time, place.id - 1) if place.id else place
-    return older + await page(buffer, rest, after=at_or_after, newest=False, events=events)
+    older = read_page(connection, buffer, limit, before=place, counts=counts)
+    newer = read_page(connection, buffer, limit, after=at_or_after, newest=False, counts=counts)
+    take = max(min(limit // 2, len(older)), limit - len(newer))
+    older = older[max(0, len(older) - take) :] if take > 0 else []
+    return older + newer[: limit - len(older)]
 
 
-async def position_of(buffer: Buffer, msgid: str) -> Position | None:
+async def around(buffer: Buffer, place: Position, limit: int, *, events: bool = True) -> list[StoredMessage]:
+    """`read_around` in the current tenant."""
+    chosen = EVERYTHING if events else CONVERSATION
+    return await tenant.read(lambda db: read_around(db, buffer, place, min(limit, MAX_PAGE), chosen))
+
+
+def read_position(connection: sqlite3.Connection, buffer: Buffer, msgid: str) -> Position | None:
     """Where the message with that msgid stands in the buffer, None when it is not there."""
     condition, params = _where(buffer)
     sql = f"SELECT m.time, m.id FROM messages m WHERE m.msgid = ? AND +{condition} ORDER BY m.id LIMIT 1"  # noqa: S608
+    row = connection.execute(sql, [msgid, *params]).fetchone()
+    return Position._make(row) if row else None
 
-    def find(connection: sqlite3.Connection) -> Position | None:
-        row = connection.execute(sql, [msgid, *params]).fetchone()
-        return Position._make(row) if row else None
 
-    return await tenant.read(find)
+async def position_of(buffer: Buffer, msgid: str) -> Position | None:
+    """`read_position` in the current tenant."""
+    return await tenant.read(lambda db: read_position(db, buffer, msgid))
+
+
+def read_buffer(connection: sqlite3.Connection, server_id: int, folded: str) -> NamedBuffer | None:
+    """The channel or conversation of that folded name, None when there is none."""
+    row = connection.execute(
+        "SELECT id, name FROM channels WHERE server_id = ? AND folded = ?", (server_id, folded)
+    ).fetchone()
+    if row:
+        return NamedBuffer(Buffer(server_id, channel_id=row[0]), row[1], folded)
+    row = connection.execute(
+        "SELECT id, nick FROM conversations WHERE server_id = ? AND folded = ?", (server_id, folded)
+    ).fetchone()
+    return NamedBuffer(Buffer(server_id, conversation_id=row[0]), row[1], folded) if row else None
 
 
 async def find_buffer(server_id: int, folded: str) -> NamedBuffer | None:
-    """The channel or conversation of that folded name, None when there is none."""
-
-    def find(connection: sqlite3.Connection) -> NamedBuffer | None:
-        row = connection.execute(
-            "SELECT id, name FROM channels WHERE server_id = ? AND folded = ?", (server_id, folded)
-        ).fetchone()
-        if row:
-            return NamedBuffer(Buffer(server_id, channel_id=row[0]), row[1], folded)
-        row = connection.execute(
-            "SELECT id, nick FROM conversations WHERE server_id = ? AND folded = ?", (server_id, folded)
-        ).fetchone()
-        return NamedBuffer(Buffer(server_id, conversation_id=row[0]), row[1], folded) if row else None
-
-    return await tenant.read(find)
+    """`read_buffer` in the current tenant."""
+    return await tenant.read(lambda db: read_buffer(db, server_id, folded))
 
 
 async def buffers(server_id: int) -> list[NamedBuffer]:
@@ -204,19 +251,26 @@ async def buffers(server_id: int) -> list[NamedBuffer]:
     return await tenant.read(find)
 
 
-async def targets(server_id: int, after_ms: int, before_ms: int, limit: int) -> list[Target]:
-    """Buffers whose newest message lies strictly between two times (ms), oldest first, at most `limit`."""
-    newest = (
-        "SELECT max(m.time) FROM messages m WHERE m.{0}_id = b.id AND m.message_type IN " + _TYPES  # noqa: S608
+async def targets(server_id: int, after_ms: int, before_ms: int, limit: int, *, newest: bool = False) -> list[Target]:
+    """Buffers whose newest message lies strictly between two times (ms), oldest first, at most `limit`.
+
+    `newest` takes those next to `before_ms`, otherwise those next to `after_ms`. A nick is spelled as last seen.
+    """
+    last = (
+        f"(SELECT m.id FROM messages m WHERE m.{{0}}_id = b.id AND m.message_type IN {_TYPES} "  # noqa: S608 - constants
+        "ORDER BY m.time DESC, m.id DESC LIMIT 1)"
     )
+    order = "DESC" if newest else "ASC"
     sql = (
-        "SELECT name, time FROM ("  # noqa: S608 - constants and placeholders only
-        f"SELECT b.name AS name, ({newest.format('channel')}) AS time FROM channels b WHERE b.server_id = ? UNION ALL "
-        f"SELECT b.nick, ({newest.format('conversation')}) FROM conversations b WHERE b.server_id = ?) "
-        "WHERE time > ? AND time < ? ORDER BY time LIMIT ?"
+        "SELECT coalesce(t.name, m.target), m.time FROM ("  # noqa: S608 - constants and placeholders only
+        f"SELECT b.name AS name, {last.format('channel')} AS last FROM channels b WHERE b.server_id = ? UNION ALL "
+        f"SELECT NULL, {last.format('conversation')} FROM conversations b WHERE b.server_id = ?) t "
+        "JOIN messages m ON m.id = t.last "
+        f"WHERE m.time > ? AND m.time < ? ORDER BY m.time {order}, m.id {order} LIMIT ?"
     )
     params = (server_id, server_id, after_ms, before_ms, max(0, min(limit, MAX_PAGE)))
-    return await tenant.read(lambda connection: [Target._make(row) for row in connection.execute(sql, params)])
+    found = await tenant.read(lambda db: [Target._make(row) for row in db.execute(sql, params)])
+    return found[::-1] if newest else found
 
 
 async def since(server_id: int, message_id: int, limit: int, *, events: bool = False) -> list[StoredMessage]:
