@@ -40,7 +40,7 @@ ROSTER_PUT = (
 ROSTER_REMOVE = f"DELETE FROM channel_users WHERE channel_id = {_CHANNEL} AND folded = ?"  # noqa: S608 - constants
 ALL_LEFT = "UPDATE channels SET joined = 0 WHERE server_id = ? AND joined = 1"
 ALL_ROSTERS_CLEAR = "DELETE FROM channel_users WHERE channel_id IN (SELECT id FROM channels WHERE server_id = ?)"
-SERVER_KNOWN = "UPDATE servers SET known_nick = ?, known_isupport = ? WHERE id = ?"
+SERVER_KNOWN = "UPDATE servers SET known_nick = ?, known_isupport = ?, known_caps = ?, known_server = ? WHERE id = ?"
 SERVER_EVENT = "INSERT INTO server_events (server_id, time, kind, detail) SELECT id, ?, ?, ? FROM servers WHERE id = ?"
 SERVER_EVENTS_TRIM = (
     "DELETE FROM server_events WHERE server_id = ? AND id <= "

@@ -169,8 +169,6 @@ class LiveUser:
 
     def _welcome(self, client: Client, network: Network) -> None:
         state = network.state
-        tokens = [token for token in state.isupport.tokens() if not token.startswith(("CHATHISTORY", "MSGREFTYPES"))]
-        tokens += ["CHATHISTORY=1000", "MSGREFTYPES=msgid,timestamp", f"BOUNCER_NETID={network.server_id}"]
         lines = registration_burst(
             server=network.source,
             nick=state.nick,
@@ -178,9 +176,10 @@ class LiveUser:
             network=state.isupport.network or network.settings.name,
             created="with the bouncer",
             version=VERSION,
-            tokens=tokens,
+            tokens=network.tokens(),
             umodes=state.umodes,
             motd=network.motd,
+            greeting=network.greeting,
         )
         lines += channels_burst(state, network.source, client.caps, realname=network.settings.params.realname)
         client.write(b"".join(lines))

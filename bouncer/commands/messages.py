@@ -1,15 +1,16 @@
-"""Owns PRIVMSG, NOTICE and TAGMSG from a client: to BouncerServ, or split and on to the network."""
+"""Owns PRIVMSG, NOTICE and TAGMSG from a client: to BouncerServ, or on to the network, split where too long."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bouncer.commands.table import Command
+from bouncer.commands.table import Command, forward
 from bouncer.irc.lines import split_text
+from bouncer.irc.message import Message
 
 if TYPE_CHECKING:
     from bouncer.commands.table import Session
-    from bouncer.irc.message import Message
+    from bouncer.network.network import Network
 
 SERVICE = "bouncerserv"
 SERVICE_MASK = "BouncerServ!BouncerServ@bouncer"
@@ -18,52 +19,67 @@ _ACTION = "\x01ACTION "
 
 
 async def say(session: Session, msg: Message) -> None:
-    """One message to each target; long text is split at what the network relays."""
-    text = msg.params[1] if len(msg.params) > 1 else ""
-    if msg.command != "TAGMSG" and not text:
-        session.answer.reply("412", "No text to send")
+    """One message, to one target or several; text that the network would cut is sent in pieces."""
+    targets = msg.param(0).split(",")
+    others = [target for target in targets if target.lower() != SERVICE]
+    if len(others) < len(targets) and msg.command == "PRIVMSG":
+        await _service(session, msg.param(1))
+    if not any(others):
+        if len(others) == len(targets):
+            await _send(session, msg)
         return
-    tags = {key: value for key, value in msg.tags.items() if key[:1] == "+"}
-    for target in msg.params[0].split(","):
-        if target.lower() == SERVICE:
-            if msg.command == "PRIVMSG":
-                await _service(session, text)
-        elif target:
-            _send(session, msg.command, target, text, tags)
+    if len(others) < len(targets):
+        msg = Message(msg.command, [",".join(others), *msg.params[1:]], tags=msg.tags)
+    await _send(session, msg)
 
 
-def _send(session: Session, command: str, target: str, text: str, tags: dict[str, str]) -> None:
-    network, attachment = session.network, session.attachment
-    if network is None or attachment is None:
-        session.answer.reply("401", target, "This connection is not bound to a network; talk to BouncerServ")
+async def _send(session: Session, msg: Message) -> None:
+    network = session.network
+    if network is None or session.attachment is None:
+        session.answer.reply(
+            "401", msg.param(0) or "*", "This connection is not bound to a network; talk to BouncerServ"
+        )
         return
-    if command == "TAGMSG" and "message-tags" not in network.caps:
+    if not network.up:
+        session.answer.reply("404", msg.param(0) or "*", f"Not sent: {network.settings.name} is not connected")
         return
+    pieces = _pieces(msg, network)
+    if len(pieces) < 2:
+        await forward(session, msg)
+        return
+    lines = [
+        Message(msg.command, [msg.param(0), piece], tags=msg.tags if not number else {})
+        for number, piece in enumerate(pieces)
+    ]
+    if network.ask_all(session.attachment, lines, session.answer.label):
+        session.answer.passed = True
+    else:
+        session.answer.reply("404", msg.param(0), f"Not sent: too much waits for {network.settings.name}")
+
+
+def _pieces(msg: Message, network: Network) -> list[str]:
+    """The text as it fits lines that the network sends on with our mask in front; one where it fits as it is."""
+    if msg.command == "TAGMSG" or len(msg.params) < 2:
+        return [""]
+    target = max(msg.params[0].split(","), key=len)
+    text = msg.params[1]
     mask = network.state.mask if "!" in network.state.mask else f"{network.nick}!{'u' * 10}@{'h' * 63}"
-    room = max(64, network.state.isupport.linelen - len(f":{mask} {command} {target} :\r\n".encode()))
-    for piece in _pieces(text, room):
-        if not network.say(attachment, command, target, piece, tags):
-            session.answer.reply(
-                "404", target, f"Not sent: {network.settings.name} is not connected, or too much waits"
-            )
-            return
-
-
-def _pieces(text: str, room: int) -> list[str]:
+    head = f":{mask} {msg.command} {target} :\r\n".encode("utf-8", "surrogateescape")
+    room = max(64, network.state.isupport.linelen - len(head))
+    if len(text.encode("utf-8", "surrogateescape")) <= room:
+        return [text]
     if text.startswith(_ACTION):
         body = text.removeprefix(_ACTION).removesuffix(_CTCP)
-        return [f"{_ACTION}{piece}{_CTCP}" for piece in split_text(body, room - len(_ACTION) - 1)] or [text]
-    if text.startswith(_CTCP) or len(text.encode("utf-8", "surrogateescape")) <= room:
-        return [text]
-    return split_text(text, room)
+        return [f"{_ACTION}{piece}{_CTCP}" for piece in split_text(body, room - len(_ACTION) - 1)]
+    return [text] if text.startswith(_CTCP) else split_text(text, room)
 
 
 async def _service(session: Session, text: str) -> None:
-    client = session.client
+    client, answer = session.client, session.answer
     if "echo-message" in client.caps:
-        session.answer.reply("PRIVMSG", "BouncerServ", text, source=f"{client.nick}!{client.nick}@bouncer")
+        answer.reply("PRIVMSG", "BouncerServ", text, source=f"{client.nick}!{client.nick}@bouncer")
     for line in await session.service(text):
-        session.answer.reply("PRIVMSG", client.nick, line or " ", source=SERVICE_MASK)
+        answer.reply("PRIVMSG", client.nick, line or " ", source=SERVICE_MASK)
 
 
-table = {"PRIVMSG": Command(say, 1), "NOTICE": Command(say, 1), "TAGMSG": Command(say, 1)}
+table = {"PRIVMSG": Command(say), "NOTICE": Command(say), "TAGMSG": Command(say)}

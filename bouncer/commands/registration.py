@@ -17,9 +17,12 @@ async def cap(session: Session, msg: Message) -> None:
 
 
 async def ping(session: Session, msg: Message) -> None:
-    """Answered by us."""
-    session.client.write(b"")
-    session.answer.reply("PONG", "bouncer", msg.params[0])
+    """Answered when the network has answered all that was asked before, which is what clients take it to mean."""
+    if session.network is None or session.attachment is None:
+        session.answer.reply("PONG", session.answer.source, msg.params[0])
+        return
+    session.network.ping(session.attachment, msg.params[0], session.answer.label)
+    session.answer.passed = True
 
 
 async def pong(session: Session, msg: Message) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 Kind = Literal[
     "privmsg", "notice", "action", "tagmsg",  # somebody says something
     "ctcp",  # a CTCP request or reply other than ACTION: for programs, not for history
-    "join", "part", "quit", "kick", "nick", "topic", "mode", "invite",  # events
+    "join", "part", "quit", "kick", "nick", "topic", "mode", "invite", "rename",  # events
     "topic-is",  # 331, 332, 333: the state has learned a topic nobody set just now
     "names-end",  # the roster of a channel is complete, or was corrected
     "away", "account", "chghost", "setname",  # news of a person
@@ -26,7 +26,8 @@ class Applied:
               CHGHOST, SETNAME: every channel we share; of our own: those we are on)
     target    the buffer: a channel, the other person's nick in direct messages, "" for the server
     is_channel  whether `target` is a channel
-    text      what was said (an action without its CTCP frame), the reason, the topic, "+o nick", the channel one is
+    text      the name a renamed channel had,
+              what was said (an action without its CTCP frame), the reason, the topic, "+o nick", the channel one is
               invited to, the away message (its lack: back)
     nick      the subject: the source, the kicked, the invited, the new nick of NICK
     roster    (channel, nick, mode letters highest first) of members whose letters changed

@@ -23,6 +23,9 @@ _NEEDS: dict[str, str] = {
     "ACCOUNT": "account-notify",
     "AWAY": "away-notify",
     "CHGHOST": "chghost",  # see chghost_fallback for the others
+    "METADATA": "draft/metadata-2",
+    "REDACT": "draft/message-redaction",
+    "RENAME": "draft/channel-rename",  # the network of who draws the line has something in its place
     "SETNAME": "setname",
     "TAGMSG": "message-tags",
 }
@@ -71,12 +74,12 @@ class Projector:
         self._changes = changes
 
     def __call__(
-        self, msg: Message, time_ms: int, msgid: str, own_nick: str, *, symbols: str = SYMBOLS
+        self, msg: Message, time_ms: int, msgid: str, own_nick: str, *, symbols: str = SYMBOLS, extra: str = ""
     ) -> bytes | None:
         """The line with tags and CR LF, or None where this client may not have it.
 
         `time_ms` and `msgid` ("" for none) are those the line is stored with, `symbols` the member prefixes of the
-        network, highest first.
+        network, highest first, `extra` a tag as on the wire that goes in front of all others.
         """
         raw = msg.raw
         if b"\r" in raw or b"\0" in raw:
@@ -91,16 +94,24 @@ class Projector:
         if msg.params and msg.params[0] == "*" and msg.command.isdigit():
             # A registered client knows itself by its nick only.
             body = serialise(msg.command, [own_nick, *Message.parse(body).params[1:]], msg.source, colon=True)
-        tags = f"time={server_time(time_ms)}" if self._server_time else ""
+        tags = self.tags(msg, time_ms, msgid, extra)
+        if tags:
+            return b"@%b %b\r\n" % (tags.encode("utf-8", "surrogateescape"), body)
+        return body + b"\r\n"
+
+    def tags(self, msg: Message, time_ms: int, msgid: str, extra: str = "") -> str:
+        """The tags this client gets with the line, as on the wire without `@`; "" for none."""
+        tags = extra
+        if self._server_time:
+            stamp = f"time={server_time(time_ms)}"
+            tags = f"{tags};{stamp}" if tags else stamp
         if self._message_tags or self._account_tag:
             if msgid and self._message_tags:
                 tags = f"{tags};msgid={msgid}" if tags else f"msgid={msgid}"
             if msg.has_tags:
                 kept = ";".join(self._kept(msg))
                 tags = f"{tags};{kept}" if tags and kept else tags or kept
-        if tags:
-            return b"@%b %b\r\n" % (tags.encode("utf-8", "surrogateescape"), body)
-        return body + b"\r\n"
+        return tags
 
     def _kept(self, msg: Message) -> list[str]:
         """The tags of the network, as written, that this client may have."""
@@ -122,10 +133,17 @@ def projector(caps: frozenset[str]) -> Projector:
 
 
 def project(
-    msg: Message, caps: frozenset[str], time_ms: int, msgid: str, own_nick: str, *, symbols: str = SYMBOLS
+    msg: Message,
+    caps: frozenset[str],
+    time_ms: int,
+    msgid: str,
+    own_nick: str,
+    *,
+    symbols: str = SYMBOLS,
+    extra: str = "",
 ) -> bytes | None:
     """`projector(caps)` and its call in one."""
-    return projector(caps)(msg, time_ms, msgid, own_nick, symbols=symbols)
+    return projector(caps)(msg, time_ms, msgid, own_nick, symbols=symbols, extra=extra)
 
 
 def chghost_fallback(msg: Message, channels: Sequence[tuple[str, str]]) -> list[Message]:

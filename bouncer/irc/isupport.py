@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bouncer.irc.casemap import Casemap, casemap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _KEY = re.compile(r"\A[A-Za-z0-9./_-]{1,64}\Z")
@@ -152,3 +152,19 @@ class Isupport:
         lists, always, setting, flags, *_ = [*self._value("CHANMODES").split(","), "", "", ""]
         self.chanmodes = (lists, always, setting, flags)
         self.statusmsg = self.get("STATUSMSG") or ""
+
+
+# What the bouncer speaks itself, whatever the network does.
+_OURS = frozenset(
+    {"BOUNCER_NETID", "CHATHISTORY", "DRAFT/FILEHOST", "FILEHOST", "MSGREFTYPES", "SOJU.IM/FILEHOST", "VAPID"}
+)
+
+
+def client_tokens(tokens: Iterable[str], network: Collection[str]) -> list[str]:
+    """Those of a network's tokens that are true for a client of ours; `network` holds its capabilities."""
+    kept = []
+    for token in tokens:
+        name = token.partition("=")[0].lstrip("-").upper()
+        if name not in _OURS and (name != "CLIENTTAGDENY" or "message-tags" in network):
+            kept.append(token)
+    return kept

@@ -1,32 +1,32 @@
 """Owns what a client may say before it is let in, and the answers; checks no password, opens and closes nothing.
 
-The caller feeds lines, writes the bytes it gets back, checks each Attempt, and ends when it gets Registered or Closed.
+The caller feeds lines, writes the bytes it gets back, answers each Attempt, Exchange and Consult, and ends when it gets
+Registered or Closed.
 https://modern.ircdocs.horse/#connection-registration and https://ircv3.net/specs/extensions/sasl-3.1
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bouncer.irc import numerics
+from bouncer.irc.authentication import Failure, Response, SaslLines, challenge_lines
 from bouncer.irc.caps import CapSession
 from bouncer.irc.message import as_text, wire
+from bouncer.irc.supported import in_batches
+from bouncer.irc.welcome import isupport_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bouncer.irc.caps import Offered
     from bouncer.irc.message import Message
 
 MAX_LINES = 256
 MAX_BYTES = 64 * 1024
-MAX_SASL_BYTES = 16 * 1024
 MAX_SASL_TRIES = 3
-_CHUNK = 400
 _NAME_LENGTH = 64
 _BAD_NICK = re.compile(r"[\s,*?!@\0]|\A[:#&$~+%]")
 _USER_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
@@ -58,11 +58,28 @@ def parse_login(text: str) -> Login:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Somebody wants in: answer with `Registration.accept` or `Registration.reject`."""
+    """Somebody wants in: answer with `Registration.accept` or `Registration.reject`.
+
+    `external`: by the certificate of the connection; there is no password, and perhaps no user name.
+    """
 
     login: Login
     password: str = field(repr=False)
-    via: Literal["pass", "sasl"]
+    via: Literal["pass", "sasl", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The client's next message of a SCRAM exchange: answer with `challenge`, `accept` or `reject`."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """Who is logged in asks for capabilities: answer with `Registration.offer`, what that network has."""
+
+    login: Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,7 @@ class Registered:
     user: str
     realname: str
     caps: CapSession
+    away: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +101,33 @@ class Closed:
     reason: str
 
 
-Output = bytes | Attempt | Registered | Closed
+Output = bytes | Attempt | Exchange | Consult | Registered | Closed
 
 
 class Registration:
     """One client's way in. Bytes in the output are whole lines with CR LF.
 
-    Between an Attempt and its answer lines may be fed on: they are kept (at most MAX_LINES and MAX_BYTES since the
-    beginning, then the client is closed) and come into their own with the answer.
+    Between a question (Attempt, Exchange, Consult) and its answer lines may be fed on: they are kept (at most MAX_LINES
+    and MAX_BYTES since the beginning, then the client is closed) and come into their own with the answer.
+
+    A PASS with a user's name that comes before CAP is tried at once, so that CAP LS can be answered for the network; one
+    that comes later waits for the end of the negotiation, since SASL may make it needless.
     """
 
-    def __init__(self, server: str, offered: Offered) -> None:
+    def __init__(self, server: str, offered: Offered, isupport: Sequence[str] = ()) -> None:
         self.server = server
         self.caps = CapSession(server, offered)
         self.nick = ""
         self.user = ""
         self.realname = ""
+        self._isupport = list(isupport)
+        self._away: str | None = None
         self._password: str | None = None
         self._login: Login | None = None
-        self._attempt: Attempt | None = None
-        self._sasl: bytearray | None = None
+        self._claimed = Login("", None, None)
+        self._consulted = False
+        self._question: Attempt | Exchange | Consult | None = None
+        self._sasl = SaslLines(lambda: self.caps.offered.values.get("sasl", ""))
         self._sasl_tries = 0
         self._lines = 0
         self._bytes = 0
@@ -110,7 +135,9 @@ class Registration:
         self._over = False
         self._handlers: dict[str, Callable[[Message], list[Output]]] = {
             "AUTHENTICATE": self._authenticate,
+            "AWAY": self._go_away,
             "CAP": self._cap,
+            "ISUPPORT": self._supported,
             "NICK": self._nick,
             "PASS": self._pass,
             "PING": self._ping,
@@ -121,30 +148,40 @@ class Registration:
 
     @property
     def waiting(self) -> bool:
-        """Whether an Attempt has no answer yet."""
-        return self._attempt is not None
+        """Whether a question has no answer yet."""
+        return self._question is not None
 
     def feed(self, msg: Message) -> list[Output]:
         """What one line of the client leads to. After Registered or Closed nothing more comes out."""
         if self._over:
             return []
-        self._lines += 1
-        self._bytes += len(msg.raw) + 2
-        if self._lines > MAX_LINES or self._bytes > MAX_BYTES:
-            return self._close("Too much before registration")
         if b"\0" in msg.raw or b"\r" in msg.raw:
-            return []  # nothing honest holds these, and no reply could repeat them
-        if self._attempt is not None:
+            return self._counted(msg)  # nothing honest holds these, and no reply could repeat them
+        if over := self._counted(msg):
+            return over
+        if self._question is not None:
             self._held.append(msg)
             return []
         return self._take(msg)
 
-    def accept(self, account: str, mask: str) -> list[Output]:
-        """The Attempt is good: `account` is the user's name here, `mask` the client's nick!user@host."""
-        attempt = self._answered()
-        self._login = attempt.login
+    def too_long(self) -> list[Output]:
+        """A line over the limit came, and was not kept."""
+        self._lines += 1
+        if self._lines > MAX_LINES:
+            return self._close("Too much before registration")
+        return [] if self._over else [self._numeric(numerics.ERR_INPUTTOOLONG, "Input line was too long")]
+
+    def accept(self, account: str, mask: str, client: str = "") -> list[Output]:
+        """The login is good: `account` is the user's name here, `mask` the client's nick!user@host.
+
+        `client` is what the client is called when it does not say so itself.
+        """
+        question = self._answered()
+        login = question.login if isinstance(question, Attempt) else self._claimed
+        self._login = login._replace(user=account, client=login.client or client or None)
         output: list[Output] = []
-        if attempt.via == "sasl":
+        if not (isinstance(question, Attempt) and question.via == "pass"):
+            self._sasl.end()
             logged_in = [mask, account, f"You are now logged in as {account}"]
             output.append(self._numeric(numerics.RPL_LOGGEDIN, *logged_in))
             output.append(self._numeric(numerics.RPL_SASLSUCCESS, "SASL authentication successful"))
@@ -152,35 +189,60 @@ class Registration:
         return output + self._release()
 
     def reject(self, reason: str) -> list[Output]:
-        """The Attempt is no good; `reason` is one sentence for the person."""
-        attempt = self._answered()
-        if attempt.via == "pass":
-            return [self._numeric(numerics.ERR_PASSWDMISMATCH, reason), *self._close(reason)]
+        """The login is no good; `reason` is one sentence for the person."""
+        question = self._answered()
+        if isinstance(question, Attempt) and question.via == "pass":
+            return self._refused(reason)
+        self._sasl.end()
         output = self._sasl_failed(reason)
+        return output + self._release()
+
+    def challenge(self, data: bytes, login: Login | None = None) -> list[Output]:
+        """Go on with a SCRAM exchange; `login` is who wants in, once that is known."""
+        self._answered()
+        self._claimed = login or self._claimed
+        return [*challenge_lines(data), *self._release()]
+
+    def offer(self, offered: Offered, isupport: Sequence[str] = ()) -> list[Output]:
+        """What the network of this login has, and the tokens of its ISUPPORT."""
+        question = self._answered()
+        self._consulted = True
+        self.caps.offered = offered
+        self._isupport = list(isupport) or self._isupport
+        output = self._take(self._held.pop(0)) if isinstance(question, Consult) and self._held else []
         return output + self._release()
 
     def abort(self, reason: str) -> list[Output]:
         """Close from our side (a deadline, a stop): ERROR and Closed."""
         return [] if self._over else self._close(reason)
 
+    def _counted(self, msg: Message) -> list[Output]:
+        self._lines += 1
+        self._bytes += len(msg.raw) + 2
+        if self._lines > MAX_LINES or self._bytes > MAX_BYTES:
+            return self._close("Too much before registration")
+        return []
+
     def _take(self, msg: Message) -> list[Output]:
         handler = self._handlers.get(msg.command)
-        if handler is None:
-            return [self._numeric(numerics.ERR_NOTREGISTERED, "You have not registered")]
-        return handler(msg)
+        return self._unknown() if handler is None else handler(msg)
 
     def _release(self) -> list[Output]:
         output: list[Output] = []
-        while self._held and self._attempt is None and not self._over:
+        while self._held and self._question is None and not self._over:
             output += self._take(self._held.pop(0))
         return output
 
-    def _answered(self) -> Attempt:
-        attempt = self._attempt
-        if attempt is None:
-            raise RuntimeError("no login attempt is waiting for an answer")
-        self._attempt = None
-        return attempt
+    def _ask(self, question: Attempt | Exchange | Consult) -> list[Output]:
+        self._question = question
+        return [question]
+
+    def _answered(self) -> Attempt | Exchange | Consult:
+        question = self._question
+        if question is None:
+            raise RuntimeError("nothing is waiting for an answer")
+        self._question = None
+        return question
 
     def _numeric(self, number: str, *params: str) -> bytes:
         return wire(number, [self.nick or "*", *params], self.server, colon=True)
@@ -190,20 +252,59 @@ class Registration:
         self._held.clear()
         return [wire("ERROR", [f"Closing link: {reason}"], colon=True), Closed(reason)]
 
+    def _refused(self, reason: str) -> list[Output]:
+        return [self._numeric(numerics.ERR_PASSWDMISMATCH, reason), *self._close(reason)]
+
     def _need_more(self, command: str) -> list[Output]:
         return [self._numeric(numerics.ERR_NEEDMOREPARAMS, command, "Not enough parameters")]
+
+    def _unknown(self) -> list[Output]:
+        return [self._numeric(numerics.ERR_NOTREGISTERED, "You have not registered")]
 
     def _ping(self, msg: Message) -> list[Output]:
         return [wire("PONG", [self.server, msg.param(0)], self.server, colon=True)]
 
     def _cap(self, msg: Message) -> list[Output]:
+        if self._login is not None and not self._consulted:
+            self._held.insert(0, msg)
+            return self._ask(Consult(self._login))
         return [*self.caps.handle(msg, self.nick or "*"), *self._complete()]
+
+    def _go_away(self, msg: Message) -> list[Output]:
+        """https://ircv3.net/specs/extensions/pre-away ."""
+        if "draft/pre-away" not in self.caps.enabled:
+            return self._unknown()
+        self._away = as_text(msg.param(0)) or None
+        if self._away is None:
+            return [self._numeric(numerics.RPL_UNAWAY, "You are no longer marked as being away")]
+        return [self._numeric(numerics.RPL_NOWAWAY, "You have been marked as being away")]
+
+    def _supported(self, msg: Message) -> list[Output]:
+        """https://ircv3.net/specs/extensions/extended-isupport ."""
+        if "draft/extended-isupport" not in self.caps.enabled:
+            return self._unknown()
+        if self._login is not None and not self._consulted:
+            self._held.insert(0, msg)
+            return self._ask(Consult(self._login))
+        lines = isupport_lines(self.server, self.nick or "*", self._isupport)
+        return [*in_batches(lines, self.server, self.caps.enabled)]
 
     def _pass(self, msg: Message) -> list[Output]:
         if not msg.params:
             return self._need_more("PASS")
+        if self._login is not None:
+            return []
         self._password = as_text(msg.params[0])
-        return []
+        login, password = self._named()
+        if login is None or self.caps.open:
+            return []
+        return self._ask(Attempt(login, password, "pass"))
+
+    def _named(self) -> tuple[Login | None, str]:
+        """Who PASS says it is, and the password in it; None when USER has to say."""
+        name, colon, password = (self._password or "").partition(":")
+        login = parse_login(name)
+        return (login, password) if colon and _USER_NAME.match(login.user) else (None, self._password or "")
 
     def _nick(self, msg: Message) -> list[Output]:
         nick = as_text(msg.param(0))
@@ -215,7 +316,7 @@ class Registration:
         return self._complete()
 
     def _user(self, msg: Message) -> list[Output]:
-        if len(msg.params) < 4 or not msg.params[0]:
+        if len(msg.params) < 4 or not msg.params[0] or not msg.params[3]:
             return self._need_more("USER")
         self.user = msg.params[0]
         self.realname = as_text(msg.params[3])
@@ -223,26 +324,31 @@ class Registration:
 
     def _complete(self) -> list[Output]:
         """Let in, ask about the password, or nothing yet."""
-        if not self.nick or not self.user or self.caps.open or self._over:
+        if not self.nick or not self.user or self.caps.open or self._over or self._question is not None:
             return []
+        output: list[Output] = []
+        if self._sasl.mechanism:
+            self._sasl.end()
+            output.append(self._numeric(numerics.ERR_SASLABORTED, "SASL authentication aborted"))
         if self._login is not None:
             self._over = True
             self._held.clear()
-            name = parse_login(self.user).user
-            return [Registered(self._login, self.nick, name, self.realname, self.caps)]
+            login, said = self._login, parse_login(self.user)
+            if said.user == login.user and login.server is None:  # PASS or SASL says who, USER the rest
+                login = login._replace(server=said.server, client=login.client or said.client)
+            return [*output, Registered(login, self.nick, said.user, self.realname, self.caps, self._away)]
         if self._password is None:
             words = "A password is needed: PASS user/server:password, or SASL PLAIN"
-            return [self._numeric(numerics.ERR_PASSWDMISMATCH, words), *self._close("No password given")]
-        name, colon, password = self._password.partition(":")
-        login = parse_login(name)
-        if not colon or not _USER_NAME.match(login.user):
-            # The colon, if there is one, belongs to the password, and USER says who it is.
-            login, password = parse_login(self.user), self._password
-        return self._ask(login, password, "pass")
+            return [*output, *self._required(), self._numeric(numerics.ERR_PASSWDMISMATCH, words)] + self._close(
+                "No password given"
+            )
+        login_or_none, password = self._named()
+        return output + self._ask(Attempt(login_or_none or parse_login(self.user), password, "pass"))
 
-    def _ask(self, login: Login, password: str, via: Literal["pass", "sasl"]) -> list[Output]:
-        self._attempt = Attempt(login, password, via)
-        return [self._attempt]
+    def _required(self) -> list[bytes]:
+        if "standard-replies" not in self.caps.enabled:
+            return []
+        return [wire("FAIL", ["*", "ACCOUNT_REQUIRED", "You have to log in"], self.server, colon=True)]
 
     def _authenticate(self, msg: Message) -> list[Output]:
         word = msg.param(0)
@@ -250,36 +356,32 @@ class Registration:
             return self._need_more("AUTHENTICATE")
         if self._login is not None:
             return [self._numeric(numerics.ERR_SASLALREADY, "You have already authenticated")]
-        if word == "*":
-            self._sasl = None
-            return [self._numeric(numerics.ERR_SASLABORTED, "SASL authentication aborted")]
-        if self._sasl is not None:
-            return self._sasl_chunk(word)
-        if word.upper() == "PLAIN":
-            self._sasl = bytearray()
-            return [wire("AUTHENTICATE", ["+"])]
-        mechanisms = self._numeric(numerics.RPL_SASLMECHS, "PLAIN", "are available SASL mechanisms")
-        return [mechanisms, *self._sasl_failed("SASL authentication failed: no such mechanism")]
+        found = self._sasl.take(word)
+        if isinstance(found, Response):
+            return self._response(found)
+        if not isinstance(found, Failure):
+            return [*found]
+        if found.numeric == numerics.RPL_SASLMECHS:
+            mechanisms = self.caps.offered.values.get("sasl", "PLAIN")
+            listed = self._numeric(numerics.RPL_SASLMECHS, mechanisms, "are available SASL mechanisms")
+            return [listed, *self._sasl_failed(found.words)]
+        if found.numeric == numerics.ERR_SASLFAIL:
+            return self._sasl_failed(found.words)
+        return [self._numeric(found.numeric, found.words)]
 
-    def _sasl_chunk(self, chunk: str) -> list[Output]:
-        collected = self._sasl
-        if collected is None:
-            raise RuntimeError("a chunk outside an exchange")
-        if len(chunk) > _CHUNK or len(collected) + len(chunk) > MAX_SASL_BYTES:
-            self._sasl = None
-            return [self._numeric(numerics.ERR_SASLTOOLONG, "SASL message too long")]
-        if chunk != "+":
-            collected += chunk.encode("utf-8", "surrogateescape")
-        if len(chunk) == _CHUNK:
-            return []
-        self._sasl = None
+    def _response(self, response: Response) -> list[Output]:
+        if response.mechanism == "SCRAM-SHA-256":
+            return self._ask(Exchange(response.data))
+        self._sasl.end()
+        if response.mechanism == "EXTERNAL":
+            return self._ask(Attempt(parse_login(response.data.decode("utf-8", "replace")), "", "external"))
         try:
-            fields = base64.b64decode(bytes(collected), validate=True).decode().split("\0")
-        except (binascii.Error, UnicodeDecodeError):
+            fields = response.data.decode().split("\0")
+        except UnicodeDecodeError:
             return self._sasl_failed("SASL authentication failed: not readable")
         if len(fields) != 3 or not fields[1] or fields[0] not in {"", fields[1]}:
             return self._sasl_failed("SASL authentication failed")
-        return self._ask(parse_login(fields[1]), fields[2], "sasl")
+        return self._ask(Attempt(parse_login(fields[1]), fields[2], "sasl"))
 
     def _sasl_failed(self, reason: str) -> list[Output]:
         self._sasl_tries += 1

@@ -168,13 +168,15 @@ class Router(Generic[C]):
         self._isupport = isupport
         self._timeout_s = timeout_s
         self._pending: list[_Pending[C]] = []
+        self.finished = False
+        """Whether the last `reply` was the end of its answer."""
         self._tail: tuple[C | Asker, frozenset[str]] | None = None
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def asked(self, client: C | Asker, command: str, params: Sequence[str], now: float) -> None:
-        """A client (or OURS) has sent this to the network."""
+    def asked(self, client: C | Asker, command: str, params: Sequence[str], now: float) -> bool:
+        """A client (or OURS) has sent this to the network; whether a line we know ends the answer, and is awaited."""
         command = command.upper()
         query = QUERIES.get(self._kind(command, params), _OTHER)
         if len(self._pending) >= MAX_PENDING:
@@ -183,10 +185,17 @@ class Router(Generic[C]):
         keys = self._keys(command, params)
         deadline = now + self._timeout_s
         self._pending.append(_Pending(client, command, list(params), query=query, keys=keys, deadline=deadline))
+        return bool(query.ends)
+
+    def end(self, command: str, params: Sequence[str]) -> str:
+        """The numeric that ends the answer to this command, "" where none does."""
+        query = QUERIES.get(self._kind(command, params))
+        return query.end if query is not None else ""
 
     def reply(self, msg: Message, now: float) -> C | Asker:
         """Who gets this reply: a client, OURS (nobody), or ALL."""
         number = msg.command
+        self.finished = False
         tail, self._tail = self._tail, None
         if tail is not None and number in tail[1]:
             self._tail = tail
@@ -199,33 +208,29 @@ class Router(Generic[C]):
             found.started = True
             found.deadline = now + self._timeout_s
         elif self._finished(found, msg):
+            self.finished = True
             self._pending.remove(found)
             if number in query.ends and query.tail:
                 self._tail = (found.client, query.tail)
         return found.client
 
-    def settled(self, command: str, target: str) -> None:
-        """The network has done what was asked (JOIN, PRIVMSG echoed …): no refusal of it will come."""
+    def settled(self, command: str, target: str) -> C | Asker | None:
+        """The network has done what was asked (JOIN, PRIVMSG echoed …): no refusal of it will come. Who asked."""
         key = self._isupport.casemap.fold(target)
         for entry in self._pending:
-            if entry.command == command and key in entry.keys:
+            if entry.command == command and key in entry.keys and not entry.query.ends:
                 entry.keys.discard(key)
                 if not entry.keys:
                     self._pending.remove(entry)
-                return
+                return entry.client
+        return None
 
-    def forget(self, client: C) -> None:
-        """The client is gone: what it asked is answered to nobody."""
-        for entry in self._pending:
-            if entry.client == client:
-                entry.client = OURS
-        if self._tail is not None and self._tail[0] == client:
-            self._tail = (OURS, self._tail[1])
-
-    def clear(self) -> None:
-        """The connection is gone, and every question with it."""
+    def clear(self) -> list[C]:
+        """The connection is gone, and every question with it; who had asked."""
+        left = [entry.client for entry in self._pending if not isinstance(entry.client, Asker)]
         self._pending.clear()
         self._tail = None
+        return left
 
     def expired(self, now: float) -> list[Expired[C]]:
         """Take out the questions whose time is up; given are those whose asker waits for an end."""

@@ -244,6 +244,16 @@ class NetworkState:
             kind, nick, channels[0], text, tuple(channels), own=own, me=own if me is None else me, is_channel=True
         )
 
+    def _rename(self, msg: Message, _: int) -> Applied:
+        """https://ircv3.net/specs/extensions/channel-rename ."""
+        channel, new = self.channels.find(msg.param(0)), msg.param(1)
+        if channel is None or not new or (new in self.channels and self.channels[new] is not channel):
+            return OTHER
+        old = channel.name
+        self.channels.rename(old, new)
+        channel.name = new
+        return Applied("rename", msg.nick, new, old, (new,), own=self.is_own(msg.nick), is_channel=True)
+
     # What channels and we are like
 
     def _topic(self, msg: Message, time_ms: int) -> Applied:
@@ -420,6 +430,7 @@ class NetworkState:
         "PART": _part,
         "PRIVMSG": _privmsg,
         "QUIT": _quit,
+        "RENAME": _rename,
         "SETNAME": _setname,
         "TAGMSG": _tagmsg,
         "TOPIC": _topic,

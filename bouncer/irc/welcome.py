@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bouncer.errors import UnsafeLineError
 from bouncer.irc import modes, numerics
-from bouncer.irc.message import serialise, wire
+from bouncer.irc.message import Message, serialise, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bouncer.irc.state import ChannelState, NetworkState
 
@@ -32,11 +33,13 @@ def registration_burst(
     tokens: Sequence[str],
     umodes: str = "",
     motd: Sequence[str] = (),
+    greeting: Mapping[str, Message] | None = None,
 ) -> list[bytes]:
     """001 to 005, 221 where we have modes, and the MOTD or 422.
 
-    `mask` is the client's nick!user@host, `created` the words behind "created ", `tokens` those of 005, `umodes`
-    letters, `motd` lines of text.
+    `greeting` holds 002 to 004 and the numbers of users (250 to 266) as the network sent them, by numeric; what it
+    lacks is ours, or left out. `mask` is the client's nick!user@host, `created` the words behind "created ", `tokens`
+    those of 005, `umodes` letters, `motd` lines of text.
     """
     head = f"{network} " if network else ""
     lines = [
@@ -44,8 +47,11 @@ def registration_burst(
         _line(server, numerics.RPL_YOURHOST, nick, f"Your host is {server}, running version {version}"),
         _line(server, numerics.RPL_CREATED, nick, f"This server was created {created}"),
         wire(numerics.RPL_MYINFO, [nick, server, version.replace(" ", "-"), "BDGHRTWZaghiopswxz", "imnpst"], server),
-        *isupport_lines(server, nick, tokens),
     ]
+    known = {number: _readdressed(msg, nick) for number, msg in (greeting or {}).items()}
+    lines[1:] = [known.pop(f"00{number}", lines[number - 1]) for number in (2, 3, 4)]
+    lines += isupport_lines(server, nick, tokens)
+    lines += known.values()
     if umodes:
         lines.append(wire(numerics.RPL_UMODEIS, [nick, f"+{umodes}"], server))
     return lines + motd_lines(server, nick, motd)
@@ -98,6 +104,15 @@ def channel_burst(
     return lines + topic_lines(state, channel, server) + names_lines(state, channel, server, caps)
 
 
+def rename_fallback(
+    state: NetworkState, channel: ChannelState, server: str, old: str, reason: str
+) -> tuple[Message, ...]:
+    """What a channel's new name is to clients that do not know RENAME: we leave `old` and are on the new one."""
+    words = f"Channel renamed: {reason}" if reason else "Channel renamed"
+    lines = [wire("PART", [old, words], state.mask, colon=True), *channel_burst(state, channel, server, frozenset())]
+    return tuple(Message.parse(line.rstrip(b"\r\n")) for line in lines)
+
+
 def topic_lines(state: NetworkState, channel: ChannelState, server: str) -> list[bytes]:
     """332 and, where it is known who set it and when, 333; nothing without a topic."""
     if not channel.topic:
@@ -144,6 +159,15 @@ def _pack(words: Iterable[str], room: int, most: int = _LINE) -> list[list[str]]
         left -= size
         count += 1
     return groups
+
+
+def _readdressed(msg: Message, nick: str) -> bytes:
+    """A numeric of the network for our nick of today."""
+    params = [nick, *msg.params[1:]]
+    try:
+        return wire(msg.command, params, msg.source, colon=" :" in msg.raw.decode("utf-8", "replace"))
+    except UnsafeLineError:
+        return b""
 
 
 def _line(server: str, number: str, nick: str, text: str) -> bytes:

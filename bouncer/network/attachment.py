@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bouncer import history, replay
-from bouncer.irc.format import project
+from bouncer.network.entry import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bouncer.irc.message import Message
+    from bouncer.network.entry import Entry
 
 RECEIPT = "bouncer-receipt-"
 """The token of the PING that asks a client how far it has read; its PONG moves the receipt."""
@@ -30,19 +30,6 @@ KNOW_THEMSELVES = frozenset({"echo-message", "message-tags", "znc.in/self-messag
 WeeChat and others do so without saying it; message-tags tells them from programs that would take the line for one to
 themselves, or answer it.
 """
-
-
-class Entry(NamedTuple):
-    """One line on its way to the clients of a network; `row` is its place among the batch's rows, -1 for none."""
-
-    message: Message
-    time: int
-    msgid: str
-    row: int = -1
-    only: Attachment | None = None
-    skip: Attachment | None = None
-    talk: bool = False
-    own_private: bool = False
 
 
 class ClientPort(Protocol):
@@ -121,12 +108,12 @@ class Attachment:
             self.client.drop("too far behind")
 
     def deliver(
-        self, entries: list[Entry], ids: Sequence[int], render: Callable[[Entry, frozenset[str]], bytes]
+        self, entries: list[Entry], ids: Sequence[int], render: Callable[[Entry, frozenset[str]], bytes], nick: str
     ) -> None:
-        """Send the lines of a delivery that are for this client."""
+        """Send the lines of a delivery that are for this client; those that answer it with its label or batch."""
         caps = self.client.caps
         data = b"".join(
-            render(entry, caps)
+            line_of(entry, caps, nick, entry.tag) if entry.asker is self and entry.tag else render(entry, caps)
             for entry in entries
             if (entry.only is None or entry.only is self)
             and entry.skip is not self
@@ -200,7 +187,7 @@ class Attachment:
         self.played = cursor
         nick = self.shown_nick = self.network.nick
         for entries, ids in self._held:
-            self.deliver(entries, ids, lambda e, caps: project(e.message, caps, e.time, e.msgid, nick) or b"")
+            self.deliver(entries, ids, lambda entry, caps: line_of(entry, caps, nick), nick)
         self._held.clear()
         self._held_lines = 0
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bouncer.irc.format import project
 from bouncer.irc.message import wire
 from bouncer.irc.welcome import isupport_lines
 from bouncer.network.attachment import wants
+from bouncer.network.entry import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bouncer.irc.state import NetworkState
-    from bouncer.network.attachment import Attachment, Entry
+    from bouncer.network.attachment import Attachment
+    from bouncer.network.entry import Entry
 
 
 class Source(Protocol):
@@ -25,6 +26,9 @@ class Source(Protocol):
     @property
     def source(self) -> str:
         """The server's name."""
+
+    def tokens(self) -> list[str]:
+        """What ISUPPORT says to clients."""
 
 
 class FanOut:
@@ -38,7 +42,7 @@ class FanOut:
     def send(self, entries: list[Entry], ids: Sequence[int]) -> None:
         """Give a released batch to every client, or keep it for those that are being played back to."""
         nick = self._network.state.nick
-        private = any(entry.only is not None or entry.skip is not None for entry in entries)
+        private = any(entry.only is not None or entry.skip is not None or entry.asker is not None for entry in entries)
         shared: dict[frozenset[str], bytes] = {}
         lines: dict[tuple[int, frozenset[str]], bytes] = {}
 
@@ -46,7 +50,7 @@ class FanOut:
             key = (id(entry), caps)
             line = lines.get(key)
             if line is None:
-                line = lines[key] = project(entry.message, caps, entry.time, entry.msgid, nick) or b""
+                line = lines[key] = line_of(entry, caps, nick)
             return line
 
         def block(caps: frozenset[str]) -> bytes:
@@ -59,7 +63,7 @@ class FanOut:
             if attachment.holding:
                 attachment.hold(entries, ids)
             elif private or (ids and ids[0] <= attachment.played):
-                attachment.deliver(entries, ids, render)
+                attachment.deliver(entries, ids, render, nick)
             else:
                 attachment.client.write(block(attachment.caps))
                 if ids:
@@ -75,7 +79,7 @@ class FanOut:
     def network_is_up(self) -> None:
         """Clients that stayed attached learn our nick and what the network supports."""
         state = self._network.state
-        tokens = isupport_lines(self._network.source, state.nick, state.isupport.tokens())
+        tokens = isupport_lines(self._network.source, state.nick, self._network.tokens())
         for attachment in self._network.attachments:
             if attachment.shown_nick != state.nick:
                 attachment.client.write(wire("NICK", [state.nick], attachment.shown_nick))

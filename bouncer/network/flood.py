@@ -39,6 +39,9 @@ class SendQueue(Generic[T]):
         self._burst = burst
         self._interval_s = max(interval_ms, 1) / 1000
         self._tokens = min(self._tokens, float(burst))
+        if not burst and self._timer is not None:
+            self._timer.cancel()
+            self._flush()
 
     def wait_s(self) -> float:
         """How long a line queued now would wait, in seconds."""
@@ -47,7 +50,10 @@ class SendQueue(Generic[T]):
         return max(0.0, (len(self._queue) + 1 - self._tokens) * self._interval_s)
 
     def send(self, line: bytes, item: T | None = None) -> bool:
-        """Queue one line (bytes, no CR LF); False when the queue is full and the line was not taken."""
+        """Queue one line (bytes, no CR LF); False when the queue is full and the line was not taken.
+
+        An empty line only marks its place: nothing is written and nothing counted, its item is reported in turn.
+        """
         if len(self._queue) >= MAX_QUEUED_LINES:
             return False
         self._queue.append((line, item))
@@ -55,9 +61,9 @@ class SendQueue(Generic[T]):
             self._flush()
         return True
 
-    def urgent(self, line: bytes) -> None:
-        """Send past the queue and the limit: answers that a deadline hangs on."""
-        self._write(line)
+    def room(self, lines: int) -> bool:
+        """Whether that many lines more would be taken."""
+        return len(self._queue) + lines <= MAX_QUEUED_LINES
 
     def reset(self) -> list[T]:
         """Empty the queue and fill the bucket (a new connection); returns the items that were never sent."""
@@ -75,10 +81,11 @@ class SendQueue(Generic[T]):
         now = loop.time()
         self._tokens = min(float(self._burst), self._tokens + (now - self._filled_at) / self._interval_s)
         self._filled_at = now
-        while self._queue and (not self._burst or self._tokens >= 1):
+        while self._queue and (not self._burst or self._tokens >= 1 or not self._queue[0][0]):
             line, item = self._queue.popleft()
-            self._tokens -= 1
-            self._write(line)
+            if line:
+                self._tokens -= 1
+                self._write(line)
             if item is not None:
                 self._sent(item)
         if self._queue:

@@ -43,6 +43,9 @@ class Ingest:
             batch.rows.append(row._replace(buffer="", target="", notify="invite" if done.me else ""))
         elif kind == "tagmsg" and any(name in msg.tags for name in _REACTIONS):
             batch.rows.append(self._talk(msg, done, time_ms, msgid))
+        elif kind == "rename":
+            names = (as_text(done.target), self.fold(done.target), self.server_id, self.fold(done.text))
+            batch.changes.append(Change(sql.CHANNEL_RENAMED, names))
         elif kind == "topic-is":
             self._topic(batch, done.target)
         elif kind == "names-end":

@@ -13,9 +13,9 @@ from bouncer import journal_sql as sql
 from bouncer.clock import now_ms
 from bouncer.errors import ConnectError, UnsafeLineError
 from bouncer.events import Event, ServerState
-from bouncer.irc.message import as_text, serialise
-from bouncer.irc.routing import OURS
+from bouncer.irc.message import Message, as_text, serialise
 from bouncer.journal import Batch, Change
+from bouncer.network.outgoing import SAYS
 from bouncer.network.settings import load
 from bouncer.network.traffic import Traffic
 from bouncer.upstream import Backoff, Upstream
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bouncer.network.attachment import Attachment
+    from bouncer.network.outgoing import Owner
     from bouncer.network.settings import ServerSettings
-    from bouncer.network.traffic import Owner
     from bouncer.upstream import NoteKind
 
 log = logging.getLogger(__name__)
@@ -215,9 +215,7 @@ class Network(Traffic):
         self._connected_at = asyncio.get_running_loop().time()
         self.error = ""
         self._enter("connected")
-        known = json.dumps(self.state.isupport.dump())
-        changes = [Change(sql.SERVER_KNOWN, (as_text(self.nick), as_text(known), self.server_id))]
-        self._submit(Batch(lambda _batch, _stored: None, changes=changes))
+        self._remember()
         self.event("registered", f"as {as_text(self.nick)}")
         self.on_capabilities()
         self._fanout.network_is_up()
@@ -225,6 +223,13 @@ class Network(Traffic):
             self.send(line.encode().lstrip(b"/"))
         self._join_all()
         self.owner.group.spawn(self._regain(self.upstream), name=f"regain-{self.tenant_id}-{self.server_id}")
+
+    def _remember(self) -> None:
+        """Keep what clients that attach before the next connection is up are told of the network."""
+        known = as_text(json.dumps(self.state.isupport.dump()))
+        caps = as_text(json.dumps(self.cap_values))
+        values = (as_text(self.nick), known, caps, self.server_name, self.server_id)
+        self._submit(Batch(lambda _batch, _stored: None, changes=[Change(sql.SERVER_KNOWN, values)]))
 
     def _join_all(self) -> None:
         """Channels with keys first, packed into lines of at most 400 bytes."""
@@ -253,9 +258,7 @@ class Network(Traffic):
                 return
             await asyncio.sleep(REGAIN_S)
             if upstream is self.upstream and not self.state.is_own(self.settings.params.nickname):
-                nick = [self.settings.params.nickname]
-                self._router.asked(OURS, "NICK", nick, asyncio.get_running_loop().time())
-                self.send(serialise("NICK", nick))
+                self.ask(None, Message("NICK", [self.settings.params.nickname]))
 
     def _lost(self, reason: str) -> None:
         """The connection is gone: rosters are emptied, clients told, unsent lines answered."""
@@ -264,8 +267,9 @@ class Network(Traffic):
         self._connected_since = None
         self._identified = ""
         unsent = self._queue.reset()
-        self._said(self._own.reset())
-        self._router.clear()
+        self._alone(self._give_up)
+        self._barriers.reset()
+        self._batches.reset()
         self.state.reset()
         changes = [Change(sql.ALL_LEFT, (self.server_id,)), Change(sql.ALL_ROSTERS_CLEAR, (self.server_id,))]
         self._submit(Batch(lambda _batch, _stored: None, changes=changes))
@@ -273,8 +277,9 @@ class Network(Traffic):
         self._enter("disconnected")
         if was_up or self._backoff.attempt == 0:
             self._tell(f"Not connected to {self.settings.name}: {reason}")
-        for said in unsent:
-            self._tell(f"Not sent to {said.target}: {said.text}", said.sender)
+        for question in unsent:
+            if question.command in SAYS and question.attachment is not None:
+                self._tell(f"Not sent to {' '.join(question.params)}", question.attachment)
         self.on_capabilities()
 
     # -- to the clients --------------------------------------------------------------------------------------------
@@ -289,7 +294,7 @@ class Network(Traffic):
         if attachment in self.attachments:
             self.attachments.remove(attachment)
         attachment.close()
-        self._router.forget(attachment)
+        self.monitors.gone(attachment)
         self.save_receipts()
         self._changed()
 

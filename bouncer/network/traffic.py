@@ -1,8 +1,7 @@
-"""Owns the lines of one network, both ways: applied to state, stored, routed, shown; what we say until it is said."""
+"""Owns the lines a network sends: applied to state, stored, and routed to those they are for."""
 
 from __future__ import annotations
 
-import asyncio
 import calendar
 import time
 from functools import lru_cache
@@ -10,104 +9,66 @@ from typing import TYPE_CHECKING
 
 from bouncer import journal_sql as sql
 from bouncer import vault
-from bouncer.clock import now_ms
 from bouncer.events import Event
-from bouncer.irc.message import Message, MsgidFactory, as_text, serialise
-from bouncer.irc.routing import ALL, OURS, Router
-from bouncer.irc.state import NetworkState
+from bouncer.irc.format import chghost_fallback
+from bouncer.irc.isupport import client_tokens
+from bouncer.irc.message import Message, MsgidFactory, as_text
+from bouncer.irc.multiline import joined
+from bouncer.irc.welcome import rename_fallback
 from bouncer.journal import Batch, Change
-from bouncer.network.attachment import Attachment, Entry
+from bouncer.network.answering import Reply, acknowledge
+from bouncer.network.barriers import BARRIER
+from bouncer.network.batches import NOWHERE, Place
+from bouncer.network.entry import Entry, Question, Turn
 from bouncer.network.fanout import FanOut
-from bouncer.network.flood import SendQueue
 from bouncer.network.ingest import TALK, Ingest
-from bouncer.network.own import BARRIER, REFUSALS, OwnMessages, Said
+from bouncer.network.monitor import Monitors
+from bouncer.network.outgoing import SAYS, Outgoing
+from bouncer.network.own import REFUSALS, Said
 from bouncer.upstream import is_own_pong
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    from bouncer.config import Config
-    from bouncer.events import Hub
     from bouncer.irc.applied import Applied
-    from bouncer.journal import Journal
+    from bouncer.irc.multiline import Part
+    from bouncer.network.attachment import Attachment
+    from bouncer.network.outgoing import Owner
     from bouncer.network.settings import ServerSettings
-    from bouncer.tasks import Group
-    from bouncer.upstream import Upstream
-
-    class Owner(Protocol):
-        """What a network needs of its user."""
-
-        user_id: int
-        journal: Journal
-        hub: Hub
-        config: Config
-        group: Group
-
-        def allows(self, address: str, *, trusted: bool) -> bool:
-            """Whether this user's servers may be at that IP address."""
-
 
 _msgid = MsgidFactory()
 _HIDDEN = frozenset({"CAP", "AUTHENTICATE", "PING", "ERROR"})
 _JOIN_ERRORS = frozenset({"403", "405", "437", "471", "473", "474", "475", "476", "477", "489"})
 _SPOKEN = frozenset({"privmsg", "notice", "action", "tagmsg", "ctcp"})
+_REPLIES = frozenset({"numeric", "other", "names-end", "topic-is", "isupport", "motd-end"})
+# No numerics, and yet an answer to who asked.
+_ANSWERS = frozenset({"FAIL", "WARN", "NOTE", "REGISTER", "VERIFY", "HELP"})
+# What a JOIN brings along is news to every client.
+_WITH_JOIN = frozenset({"324", "329", "331", "332", "333", "353", "366"})
+_GREETING = frozenset({"002", "003", "004", "250", "251", "252", "253", "254", "255", "265", "266"})
+_DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
+_EVENTFUL = frozenset({"chghost", "isupport", "join", "nick", "rename"})
+_MONITORED = frozenset({"730", "731"})
 MAX_MOTD_LINES = 500
 MAX_KEYS = 200
 
 
-class Traffic:
+class Traffic(Outgoing):
     """The half of a network that handles lines; `network.Network` adds the life of its connection."""
 
     def __init__(self, owner: Owner, settings: ServerSettings) -> None:
-        self.owner = owner
-        self.settings = settings
-        self.server_id = settings.server_id
-        self.tenant_id = str(owner.user_id)
-        self.state = NetworkState(settings.known_nick or settings.params.nickname)
-        self.state.isupport.load(settings.isupport())
+        super().__init__(owner, settings)
         self.motd: list[str] = []
-        self.attachments: list[Attachment] = []
+        self.greeting: dict[str, Message] = {}
+        """002 to 004 and the numbers of users, as the network sent them when it let us in."""
         self.released_id = 0
-        self.upstream: Upstream | None = None
-        self.up = False
-        """Whether the network takes our lines."""
+        self.monitors = Monitors(self)
         self._ingest = Ingest(self.server_id, self.state)
         self._fanout = FanOut(self)
-        self._router: Router[Attachment] = Router(self.state.isupport, owner.config.timeouts.reply_s)
-        self._own = OwnMessages(self._said, lambda token: self._urgent("PING", token))
         self._keys: dict[str, str] = {}
-        self._expiring = False
-        burst, interval_ms = self._flood()
-        self._queue: SendQueue[Said] = SendQueue(self._write, self._left, burst=burst, interval_ms=interval_ms)
+        self._joins: dict[str, Question] = {}
 
-    @property
-    def caps(self) -> frozenset[str]:
-        """Capabilities enabled towards the network."""
-        return self.upstream.caps if self.upstream is not None and self.up else frozenset()
+    # -- out of the journal ----------------------------------------------------------------------------------------
 
-    def _flood(self) -> tuple[int, int]:
-        flood, settings = self.owner.config.flood, self.settings
-        burst = flood.burst if settings.flood_burst is None else settings.flood_burst
-        return burst, flood.interval_ms if settings.flood_interval_ms is None else settings.flood_interval_ms
-
-    def _write(self, line: bytes) -> None:
-        if self.upstream is not None:
-            self.upstream.send(line)
-
-    @property
-    def nick(self) -> str:
-        """Our nick there."""
-        return self.state.nick
-
-    @property
-    def source(self) -> str:
-        """The server's name, as the source of lines of ours."""
-        return self.settings.params.address.strip("[]") or "bouncer"
-
-    def _submit(self, batch: Batch) -> None:
-        self.owner.journal.submit(self.tenant_id, batch)
-
-    def _release(self, entries: list[Entry], batch: Batch, *, stored: bool) -> None:
+    def _release(self, entries: list[Entry], batch: Batch, stored: bool) -> None:
         ids = batch.ids if stored else ()
         if ids:
             self.released_id = max(self.released_id, ids[-1])
@@ -122,60 +83,141 @@ class Traffic:
         if any(entry.message.command in ("JOIN", "PART", "KICK", "QUIT", "366") for entry in entries):
             self.owner.hub.publish(Event("roster", self.server_id))
 
-    def _tell(self, text: str, only: Attachment | None = None) -> None:
-        """A notice of ours to the clients, or to one of them."""
-        words = as_text(text).replace("\n", " ").replace("\r", " ")
-        self._show(Message("NOTICE", [self.nick, words], source=self.source), only)
+    # -- a read ----------------------------------------------------------------------------------------------------
 
     def lines(self, lines: list[Message]) -> None:
         """All lines of one read: applied to state, routed, and handed to the journal as one batch."""
-        entries: list[Entry] = []
-        batch = Batch(lambda done, stored: self._release(entries, done, stored=stored))
-        now = now_ms()
-        loop_now = asyncio.get_running_loop().time()
+        turn = self._turn()
         for msg in lines:
-            if msg.command in _HIDDEN:
+            command = msg.command
+            if command in _HIDDEN:
                 continue
-            if msg.command == "PONG" and self._pong(msg):
+            if command == "PRIVMSG" and not msg.has_tags:
+                self._handle(msg, NOWHERE, turn)
+            elif command == "PONG" and self._pong(msg, turn):
                 continue
-            self._line(msg, batch, entries, now, loop_now)
-        if entries or batch.rows or batch.changes:
-            self._submit(batch)
+            elif command == "BATCH":
+                self._batch(msg, turn)
+            else:
+                self._tagged(msg, turn)
+        if not turn.empty:
+            self._submit(turn.batch)
 
-    def _pong(self, msg: Message) -> bool:
+    def _pong(self, msg: Message, turn: Turn) -> bool:
         token = msg.param(len(msg.params) - 1)
         if token.startswith(BARRIER):
-            self._own.pong(token)
+            self._barriers.pong(token, turn)
             return True
         return is_own_pong(msg)
 
-    def _line(self, msg: Message, batch: Batch, entries: list[Entry], now: int, loop_now: float) -> None:
-        time_ms, msgid = self._stamp(msg, now)
+    def _batch(self, msg: Message, turn: Turn) -> None:
+        whole = self._batches.batch(msg, turn, self.source, self.owner.config.timeouts.reply_s)
+        if whole is not None:
+            self._handle(whole.message, whole.place, turn, whole.parts)
+
+    def _tagged(self, msg: Message, turn: Turn) -> None:
+        place = NOWHERE
+        if msg.has_tags:
+            place = self._batches.place(msg, turn.loop_now, self.owner.config.timeouts.reply_s)
+            if self._batches.take(msg):
+                return
+        if msg.command == "ACK":
+            if place.question is not None:
+                self._acknowledged(place.question, turn)
+            return
+        self._handle(msg, place, turn)
+
+    def _handle(self, msg: Message, place: Place, turn: Turn, parts: tuple[Part, ...] = ()) -> None:
+        time_ms, msgid = self._stamp(msg, turn.now)
         old_nick = msg.nick
         done = self.state.apply(msg, time_ms)
         kind = done.kind
-        row = self._ingest.add(batch, msg, done, time_ms, msgid)
-        if kind == "nick":
-            self._ingest.renamed(batch, done, old_nick)
-        skip = only = None
-        if done.own and kind in _SPOKEN:
-            skip = self._echoed(msg)
-        elif kind in ("numeric", "other", "names-end", "topic-is", "isupport", "motd-end"):
-            route = self._route(msg, loop_now)
-            if route is None:
+        question, only, skip, stored = place.question, None, None, True
+        if parts:
+            done.text = joined(parts)
+        if kind in _REPLIES:
+            shown, question, only = self._route(msg, question, turn)
+            if not shown:
                 return
-            only = route if isinstance(route, Attachment) else None
-        elif kind == "join" and done.me:
-            self._joined(batch, done)
+        elif done.own:
+            if kind in _SPOKEN:
+                question, only, skip, stored = self._echoed(msg, question, done)
+            elif question is None and kind in _DONE_BY_US:
+                question = self._done(msg, done)
+        row = self._ingest.add(turn.batch, msg, done, time_ms, msgid) if stored else -1
+        instead = None
+        if kind in _EVENTFUL:
+            instead = self._follow(msg, done, old_nick, question, turn)
+            msg = self._cleaned(msg) if kind == "isupport" else msg
         if row < 0 and kind not in _SPOKEN:
             msgid = ""  # only what can be referred to has one
-        own_private = done.own and not done.is_channel and kind in TALK
-        entries.append(Entry(msg, time_ms, msgid, row, only, skip, kind in TALK, own_private))
+        asker = question.attachment if question is not None else None
+        talk = kind in TALK
+        private = done.own and talk and self._private(done)
+        entry = Entry(
+            msg, time_ms, msgid, row, only, skip, talk, private, asker, place.tag, place.batch, instead, parts
+        )  # fmt: skip
+        if question is None:
+            turn.entries.append(entry)
+        else:
+            self._add(entry, question, turn)
 
-    def _joined(self, batch: Batch, done: Applied) -> None:
+    def _follow(
+        self, msg: Message, done: Applied, old_nick: str, question: Question | None, turn: Turn
+    ) -> tuple[str, tuple[Message, ...]] | None:
+        """What else a rarer event entails; returns what clients that do not know it are shown in its place."""
+        if done.kind == "nick":
+            self._ingest.renamed(turn.batch, done, old_nick)
+        elif done.kind == "join":
+            if done.me:
+                self._joined(turn.batch, done, question)
+        elif done.kind in ("chghost", "rename"):
+            return self._instead(msg, done)
+        return None
+
+    def _add(self, entry: Entry, question: Question, turn: Turn) -> None:
+        """Hand on a line that answers somebody: to the others as ever, to the asker as it wants to be answered."""
+        asker, reply = question.attachment, question.reply
+        hidden = asker is None or entry.skip is asker
+        if reply is None:
+            turn.entries.append(entry)
+            if entry.tag.startswith("label="):
+                if hidden:
+                    acknowledge(question, turn, self.source)
+                question.answered = True
+            return
+        if hidden:
+            turn.entries.append(entry)
+        else:
+            reply.add(entry, turn)
+        if reply.passed and not question.awaited:
+            reply.close(turn)
+
+    def _instead(self, msg: Message, done: Applied) -> tuple[str, tuple[Message, ...]] | None:
+        """What clients that do not know a thing are shown in its place."""
+        if done.kind == "rename":
+            channel = self.state.channels.find(done.target)
+            if channel is None:
+                return None
+            return "draft/channel-rename", rename_fallback(self.state, channel, self.source, msg.param(0), msg.param(2))
+        if done.own:
+            return None
+        found = ((name, self.state.channels.find(name)) for name in done.channels)
+        letters = [(name, channel.members.find(done.nick) or "") for name, channel in found if channel is not None]
+        return "chghost", tuple(chghost_fallback(msg, letters))
+
+    def _done(self, msg: Message, done: Applied) -> Question | None:
+        """Whose line the network has carried out here, on one that gives no labels."""
+        if not len(self._router):
+            return None
+        found = self._router.settled(msg.command, done.nick if done.kind == "nick" else msg.param(0))
+        return found if isinstance(found, Question) else None
+
+    def _joined(self, batch: Batch, done: Applied, question: Question | None) -> None:
         for channel in done.channels:
-            self._router.settled("JOIN", channel)
-            folded = self._ingest.fold(channel)
+            folded = self.fold(channel)
+            if question is not None and question.reply is not None:
+                self._joins[folded] = question
             key = self._keys.pop(folded, None)
             if key is not None:
                 batch.changes.append(Change(sql.CHANNEL_KEY, (vault.encrypt(key), self.server_id, folded)))
@@ -186,110 +228,148 @@ class Traffic:
         tags = msg.tags
         return _parse_time(tags.get("time", ""), now), as_text(tags.get("msgid", "")) or _msgid(now)
 
-    def _route(self, msg: Message, loop_now: float) -> Attachment | object | None:
-        """Who gets a reply: an attachment, everyone (ALL), or nobody (None)."""
+    def _cleaned(self, msg: Message) -> Message:
+        """005 without what is ours to say."""
+        burst, interval_ms = self._flood()
+        self._queue.configure(burst=burst, interval_ms=interval_ms)
+        tokens = msg.params[1:-1]
+        kept = client_tokens(tokens, self.caps)
+        if len(kept) == len(tokens):
+            return msg
+        return Message(msg.command, [msg.params[0], *kept, msg.params[-1]], source=msg.source)
+
+    # -- who gets a reply ------------------------------------------------------------------------------------------
+
+    def _route(
+        self, msg: Message, question: Question | None, turn: Turn
+    ) -> tuple[bool, Question | None, Attachment | None]:
+        """Whether anybody is shown a reply, whose answer it is, and the one client that alone is shown it."""
         command = msg.command
+        answer = command.isdigit() or command in _ANSWERS
         if not self.up:
-            if command == "372" and len(self.motd) < MAX_MOTD_LINES:
-                self.motd.append(as_text(msg.params[-1]).removeprefix("- "))
-            elif command in ("375", "001"):
-                self.motd.clear()
-            return None if command.isdigit() else ALL
-        if command in REFUSALS and (said := self._own.refused(self._folded(msg))) is not None:
-            self._router.settled("PRIVMSG", said.target)
-            return said.sender
-        if not (command.isdigit() or command in ("FAIL", "WARN", "NOTE")):
-            return ALL
+            self._greeted(msg)
+            return not answer, None, None
         if command in _JOIN_ERRORS:
-            change = Change(
-                sql.CHANNEL_ERROR, (as_text(msg.params[-1]), self.server_id, self._ingest.fold(msg.param(1)))
-            )
-            self._submit(Batch(lambda _batch, _stored: None, changes=[change]))
-        found = self._router.reply(msg, loop_now)
-        return None if found is OURS else found
+            self._join_refused(msg, turn)
+        if question is not None:
+            if not answer or (question.command == "JOIN" and command in _WITH_JOIN):
+                return True, question, None
+            return question.attachment is not None, question, question.attachment
+        if command in _MONITORED:
+            self.monitors.news(msg, turn)
+            return False, None, None
+        if not answer:
+            return True, None, None
+        return self._route_by_kind(msg, turn)
+
+    def _route_by_kind(self, msg: Message, turn: Turn) -> tuple[bool, Question | None, Attachment | None]:
+        """On a network without labels: by what was asked and not yet answered."""
+        command = msg.command
+        if command in _WITH_JOIN and self._joins:
+            joining = self._joins.get(self.fold(msg.param(2) if command == "353" else msg.param(1)))
+            if joining is not None and joining.reply is not None and not joining.reply.closed:
+                return True, joining, None
+        if command in REFUSALS and (said := self._own.refused(self._folded(msg))) is not None:
+            self._router.settled(said.question.command, said.target)
+            return said.question.attachment is not None, said.question, said.question.attachment
+        found = self._router.reply(msg, turn.loop_now)
+        if isinstance(found, Question):
+            if self._router.finished:
+                found.awaited = False
+            return found.attachment is not None, found, found.attachment
+        return True, None, None
 
     def _folded(self, msg: Message) -> list[str]:
-        return [self._ingest.fold(param) for param in msg.params[1:]]
+        return [self.fold(param) for param in msg.params[1:]]
 
-    def ask(self, attachment: Attachment, msg: Message, label: str = "") -> bool:  # noqa: ARG002 - answered with it soon
-        """Send a client's line on and remember who asked."""
-        if not self.up or not self._queue.send(msg.raw if not msg.has_tags else msg.body):
-            return False
-        loop = asyncio.get_running_loop()
-        self._router.asked(attachment, msg.command, msg.params, loop.time())
-        if not self._expiring:
-            self._expiring = True
-            loop.call_later(self.owner.config.timeouts.reply_s, self._expire)
-        return True
+    def _greeted(self, msg: Message) -> None:
+        command = msg.command
+        if command == "372" and len(self.motd) < MAX_MOTD_LINES:
+            self.motd.append(as_text(msg.params[-1]).removeprefix("- "))
+        elif command == "375":
+            self.motd.clear()
+        elif command == "001":
+            self.motd.clear()
+            self.greeting.clear()
+            self.server_name = as_text(msg.source or "")
+        elif command in _GREETING:
+            self.greeting[command] = msg
 
-    def _expire(self) -> None:
-        """Questions the network never answered: the asker gets the end it waits for (W2)."""
-        self._expiring = False
-        loop = asyncio.get_running_loop()
-        for late in self._router.expired(loop.time()):
-            if isinstance(late.client, Attachment):
-                about = late.params[:1] if late.params else []
-                number = [self.nick, *about, "The network did not answer"]
-                self._show(Message(late.end, number, source=self.source), late.client)
-        if len(self._router):
-            self._expiring = True
-            loop.call_later(self.owner.config.timeouts.reply_s / 2, self._expire)
+    def _join_refused(self, msg: Message, turn: Turn) -> None:
+        values = (as_text(msg.params[-1]), self.server_id, self.fold(msg.param(1)))
+        turn.batch.changes.append(Change(sql.CHANNEL_ERROR, values))
 
-    def _show(self, message: Message, only: Attachment | None) -> None:
-        """A line of ours to the clients, or to one of them, behind what is on its way."""
-        entries = [Entry(message, now_ms(), "", only=only)]
-        self._submit(Batch(lambda done, stored: self._release(entries, done, stored=stored)))
+    # -- our own words ---------------------------------------------------------------------------------------------
 
     def remember_key(self, channel: str, key: str) -> None:
         """A key somebody joins with; saved, encrypted, once the network has let us in with it."""
         if key and len(self._keys) < MAX_KEYS:
-            self._keys[self._ingest.fold(channel)] = as_text(key)
+            self._keys[self.fold(channel)] = as_text(key)
 
-    def say(self, attachment: Attachment, command: str, target: str, text: str, tags: dict[str, str]) -> bool:
-        """Send a message of ours; it is stored and shown when the network has taken it."""
-        if not self.up:
-            return False
-        folded = self._ingest.fold(target)
-        kept = tags if "message-tags" in self.caps else {}
-        params = [target] if command == "TAGMSG" else [target, text]
-        return self._queue.send(
-            serialise(command, params, tags=kept), Said(attachment, command, target, folded, text, tags)
-        )
+    def _echoed(
+        self, msg: Message, question: Question | None, done: Applied
+    ) -> tuple[Question | None, Attachment | None, Attachment | None, bool]:
+        """For a line of ours that came back: whose it was, `only`, `skip`, and whether it is to be stored."""
+        if question is None:
+            said = self._own.echoed(msg.command, self.fold(msg.param(0)), msg.param(1)) if len(self._own) else None
+            if said is None:
+                return None, None, None, True
+            question = said.question
+            self._router.settled(question.command, said.target)
+        return question, *self._echo_for(question, done)
 
-    def _urgent(self, command: str, text: str) -> None:
-        self._write(serialise(command, [text]))
+    def _echo_for(self, question: Question, done: Applied) -> tuple[Attachment | None, Attachment | None, bool]:
+        sender = question.attachment
+        if sender is None:
+            return None, None, True
+        sees = "echo-message" in sender.caps
+        if not done.is_channel and self.state.is_own(done.target):
+            # What we say to ourselves comes once more as a message from ourselves, which is the one kept.
+            return (sender, None, False) if sees else (sender, sender, False)
+        return None, None if sees else sender, True
 
-    def _left(self, said: Said) -> None:
-        self._own.sent(said, echoes="echo-message" in self.caps)
+    def _taken(self, question: Question, turn: Turn) -> None:
+        """The network, which echoes nothing, has dealt with a line of ours: what it did not refuse has been said."""
+        for said in self._own.taken(question):
+            self._router.settled(question.command, said.target)
+            self._said(said, turn)
 
-    def _echoed(self, msg: Message) -> Attachment | None:
-        """The sender of an echoed message if it must not see it again."""
-        said = self._own.echoed(msg.command, self._ingest.fold(msg.param(0)), msg.param(1))
-        sender = said.sender if said is not None else None
-        return sender if sender is not None and "echo-message" not in sender.caps else None
+    def _kept_to_ourselves(self, question: Question, turn: Turn) -> None:
+        """A TAGMSG that the network would not understand: our other clients do."""
+        self._all_said(question, turn)
 
-    def _said(self, messages: list[Said]) -> None:
-        """The network has taken these: store them and show them to the other clients."""
-        entries: list[Entry] = []
-        batch = Batch(lambda done, stored: self._release(entries, done, stored=stored))
-        now = now_ms()
-        for said in messages:
-            params = [said.target] if said.command == "TAGMSG" else [said.target, said.text]
-            tags = {key: value for key, value in said.tags.items() if key[:1] == "+"}
-            msg = Message(said.command, params, source=self.state.mask, tags=tags)
-            done: Applied = self.state.apply(msg, now)
-            msgid = _msgid(now)
-            row = self._ingest.add(batch, msg, done, now, msgid)
-            sender = said.sender
-            skip = sender if sender is not None and "echo-message" not in sender.caps else None
-            talk = done.kind in TALK
-            entries.append(Entry(msg, now, msgid, row, None, skip, talk, talk and not done.is_channel))
-        if entries:
-            self._submit(batch)
+    def _acknowledged(self, question: Question, turn: Turn) -> None:
+        """The network has nothing to say to a line of ours, so it has taken it."""
+        if question.command in SAYS and "echo-message" not in self.caps and question.params:
+            self._all_said(question, turn)
+        else:
+            acknowledge(question, turn, self.source)
 
-    def send(self, line: bytes) -> bool:
-        """Queue one line (no CR LF) behind the flood limit; False when not connected or the queue is full."""
-        return self.up and self._queue.send(line)
+    def _all_said(self, question: Question, turn: Turn) -> None:
+        question.reply = Reply(question, self.source)
+        text = question.params[1] if len(question.params) > 1 else ""
+        for target in question.params[0].split(",") if question.params else ():
+            self._said(Said(question, target, self.fold(target), text), turn)
+        question.reply.close(turn)
+
+    def _said(self, said: Said, turn: Turn) -> None:
+        """Store one message of ours and show it."""
+        question = said.question
+        params = [said.target] if question.command == "TAGMSG" else [said.target, said.text]
+        tags = {key: value for key, value in question.tags.items() if key[:1] == "+"}
+        msg = Message(question.command, params, source=self.state.mask, tags=tags)
+        done = self.state.apply(msg, turn.now)
+        msgid = _msgid(turn.now)
+        only, skip, stored = self._echo_for(question, done)
+        row = self._ingest.add(turn.batch, msg, done, turn.now, msgid) if stored else -1
+        talk = done.kind in TALK
+        private = talk and self._private(done)
+        entry = Entry(msg, turn.now, msgid, row, only, skip, talk, private, question.attachment)
+        self._add(entry, question, turn)
+
+    def _private(self, done: Applied) -> bool:
+        """Whether a word of ours is for somebody else alone."""
+        return not done.is_channel and not self.state.is_own(done.target)
 
 
 @lru_cache(maxsize=256)

@@ -168,17 +168,13 @@ def test_a_long_answer_lasts_as_long_as_it_goes_on() -> None:
     assert who_gets(routes, "323 me :End of /LIST", now=60) == ["a"]
 
 
-def test_the_answers_of_one_who_left_go_to_nobody() -> None:
+def test_a_lost_connection_ends_every_question() -> None:
     routes = router()
     ask(routes, "a", "LUSERS")
-    ask(routes, "a", "LIST")
     ask(routes, "b", "LIST")
     assert who_gets(routes, "255 me :x") == ["a"]
-    routes.forget("a")
-    assert who_gets(routes, "265 me :x", "323 me :End", "323 me :End") == [OURS, OURS, "b"]
-    ask(routes, "b", "LIST")
-    routes.clear()
-    assert who_gets(routes, "323 me :End") == [ALL]
+    assert routes.clear() == ["b"]
+    assert who_gets(routes, "265 me :x", "323 me :End") == [ALL, ALL]
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -1,0 +1,56 @@
+"""Owns the PINGs behind our lines: what waits until the network has dealt with all that was sent before; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bouncer.network.entry import Turn
+
+BARRIER = "bouncer-done-"
+"""The token of such a PING; its PONG is nobody else's business."""
+
+MAX_WAITING = 8_000
+
+
+class Barriers:
+    """At most one PING is under way: what comes meanwhile waits for the next. Call `after` when a line has left."""
+
+    def __init__(self, ping: Callable[[str], None]) -> None:
+        self._ping = ping
+        self._waiting: deque[tuple[int, Callable[[Turn], None]]] = deque()
+        self._last = 0
+        self._sent = 0
+
+    def after(self, call: Callable[[Turn], None]) -> None:
+        """Call it, with the turn it happens in, once the network has dealt with everything sent until now."""
+        self._last += 1
+        self._waiting.append((self._last, call))
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+        if not self._sent:
+            self._send()
+
+    def pong(self, token: str, turn: Turn) -> None:
+        """The network has answered a PING of ours."""
+        number = token.removeprefix(BARRIER)
+        if not self._sent or number != str(self._sent):
+            return
+        done = self._sent
+        self._sent = 0
+        while self._waiting and self._waiting[0][0] <= done:
+            self._waiting.popleft()[1](turn)
+        if self._waiting and not self._sent:
+            self._send()
+
+    def reset(self) -> None:
+        """The connection is gone; nothing waits any more."""
+        self._waiting.clear()
+        self._sent = 0
+
+    def _send(self) -> None:
+        self._sent = self._last
+        self._ping(f"{BARRIER}{self._last}")
