@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/screenshots: a real bouncer, made-up networks, every page wide and narrow, in Chromium.
+"""Takes the pictures in docs/screenshots: a real bouncer on real networks with people who talk, in Chromium.
 
 Run it from the checkout with the tools of the tests: `.venv/bin/python scripts/screenshots.py [PAGE …]`
 """
@@ -10,9 +10,10 @@ import asyncio
 import random
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ from bouncer.database import MainDatabase  # noqa: E402
 from bouncer.models.tenant import Channel, Conversation, Message, ServerEvent  # noqa: E402
 from bouncer.service import Service  # noqa: E402
 from bouncer.service.live import Offline  # noqa: E402
-from tests.support.network import Peer, ScriptedNetwork  # noqa: E402
+from bouncer.tls import self_signed  # noqa: E402
+from tests.support.ircd import inspircd, ngircd  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,10 +42,11 @@ if TYPE_CHECKING:
 PICTURES = ROOT / "docs" / "screenshots"
 WIDTHS = {1280: 860, 390: 844}
 NAME, PASSWORD = "ada", "correct horse battery"
-DARK = ("servers", "server", "messages")
+DARK = ("servers", "messages")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
-PEOPLE = "@grace +barbara +ken linus margaret edsger donald radia dennis alan katherine annie"
+PEOPLE = ("grace", "barbara", "ken", "linus", "margaret", "edsger", "donald", "radia", "alan", "katherine", "annie")
+ROOMS = {"#debian": 9, "#python": 7, "#sqlite": 4}
 TOPIC = "\x02bouncer 0.1\x02 is out: https://example.org/news | questions welcome, answers too"
 TALK = (
     ("grace", "privmsg", "morning! did the nightly build go through?"),
@@ -61,10 +64,22 @@ TALK = (
     ("grace", "mode", "+v barbara"),
     ("radia", "privmsg", "of course they are, it is a tree"),
 )  # fmt: skip
+LIVE = (
+    ("radia", "privmsg", "has anybody tried the new bouncer with two clients at once?"),
+    (NAME, "privmsg", "phone and laptop, since last week. Each gets exactly what it missed"),
+    ("ken", "quit", "lunch"),
+    ("katherine", "privmsg", "and the history here in the browser, when neither is at hand: \x1dlovely\x1d"),
+    ("linus", "join", ""),
+    ("linus", "privmsg", f"{NAME}: where do I find the manual?"),
+    (NAME, "privmsg", "linus: https://example.org/bouncer/operating, or \x11/msg BouncerServ help\x11"),
+    ("donald", "notice", "tea is ready"),
+    ("grace", "action", "is on her way"),
+    ("margaret", "privmsg", "one moment, the tests are still running. \x0303All green\x03. Coming!"),
+)  # fmt: skip
 LOG = (
-    ("connecting", "127.0.0.1"),
-    ("connected", "encrypted by TLSv1.3"),
-    ("disconnected", "Ping timeout after 9 d 3 h"),
+    ("registered", f"as {NAME}"),
+    ("nick", f"{NAME}: Nickname is already in use; trying {NAME}_"),
+    ("disconnected", "no answer for 120 s"),
 )
 
 
@@ -92,30 +107,127 @@ def write_config(folder: Path) -> Path:
     file = folder / "bouncer.toml"
     web, irc = free_port(8080), free_port(6667)
     file.write_text(
-        f'[web]\nlisten = "http://127.0.0.1:{web}"\n[[listen]]\nuri = "irc+insecure://127.0.0.1:{irc}"\n', "utf-8"
+        f'[web]\nlisten = "http://127.0.0.1:{web}"\n[[listen]]\nuri = "irc+insecure://127.0.0.1:{irc}"\n'
+        "[timeouts]\nping_s = 5\nregister_s = 600\n",
+        "utf-8",
     )
     return file
 
 
-async def network(stack: AsyncExitStack, *, silent: bool = False) -> ScriptedNetwork:
-    """A made-up network; a silent one accepts and never answers."""
-    made = await stack.enter_async_context(ScriptedNetwork())
+class Person:
+    """Somebody on a network, as a client of theirs would be: a nick, a connection, PINGs answered."""
 
-    async def talk(peer: Peer) -> None:
-        if silent:
-            await peer.closed.wait()
-            return
-        await peer.welcome(caps=["server-time", "multi-prefix"])
-        while (message := await peer.line(600)).command != "QUIT":
-            if message.command == "JOIN":
-                for channel in message.param(0).split(","):
-                    await peer.let_in(channel, PEOPLE, TOPIC)
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._seen = asyncio.Event()
+        self._wanted = ""
+        self._task = asyncio.create_task(self._read())  # noqa: TID251 - a program of its own
 
-    made.serve(talk)
-    return made
+    @classmethod
+    async def arrive(cls, stack: AsyncExitStack, port: int, nick: str, password: str = "") -> Person:
+        """Connected and welcomed."""
+        person = cls(*await asyncio.open_connection("127.0.0.1", port))
+        stack.push_async_callback(person.leave)
+        greeting = (*([f"PASS :{password}"] if password else []), f"NICK {nick}", f"USER {nick} 0 * :{nick}")
+        await person.say(*greeting, until=" 001 ")
+        return person
+
+    async def say(self, *lines: str, until: str = "") -> None:
+        """Send lines, and wait for one that holds `until`; without it for the answer to a PING of ours."""
+        self._wanted = until or "PONG"
+        self._seen.clear()
+        self._writer.write("".join(f"{line}\r\n" for line in (*lines, *([] if until else ["PING :here"]))).encode())
+        async with asyncio.timeout(20):
+            await self._seen.wait()
+
+    async def leave(self) -> None:
+        """Gone."""
+        self._task.cancel()
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _read(self) -> None:
+        async for raw in self._reader:
+            line = raw.decode()
+            if line.startswith("PING"):
+                self._writer.write(f"PONG{line[4:]}".encode())
+            elif self._wanted in line:
+                self._seen.set()
 
 
-async def prepare(config_file: Path, ports: dict[str, int]) -> Demo:
+async def encrypted(stack: AsyncExitStack, folder: Path, port: int) -> tuple[int, str]:
+    """TLS in front of a network: the port and the fingerprint of its certificate."""
+    made = self_signed(["localhost"])
+    (folder / "network.pem").write_bytes(made.key_pem + made.cert_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "network.pem")
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    server = await asyncio.start_server(forward, "127.0.0.1", free_port(6697), ssl=context)
+    stack.callback(server.close)
+    return server.sockets[0].getsockname()[1], made.fingerprint
+
+
+async def silent(stack: AsyncExitStack) -> int:
+    """A network that takes connections and says nothing."""
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", free_port(6665))
+    stack.callback(server.close)
+    return int(server.sockets[0].getsockname()[1])
+
+
+async def gather_people(stack: AsyncExitStack, big: int, small: int) -> dict[str, Person]:
+    """Everybody in the channels before we come, so that they have operators and topics."""
+    people = {nick: await Person.arrive(stack, big, nick) for nick in PEOPLE}
+    rooms = ["#bouncer", *ROOMS]
+    await people["grace"].say(f"JOIN {','.join(rooms)}")
+    for number, (nick, person) in enumerate(people.items()):
+        mine = ["#bouncer"] if nick != "linus" else []
+        mine += [room for room, size in ROOMS.items() if number < size]
+        await person.say(f"JOIN {','.join(mine or ['#python'])}")
+    await people["grace"].say(
+        f"TOPIC #bouncer :{TOPIC}",
+        "TOPIC #debian :Debian 12.9 is out | paste more than three lines elsewhere",
+        "TOPIC #sqlite :one writer, many readers",
+        "MODE #bouncer +oo edsger katherine",
+    )
+    for nick in ("joey", "enrico"):
+        await (await Person.arrive(stack, small, nick)).say("JOIN #debian-devel")
+    return people
+
+
+async def talk(stack: AsyncExitStack, people: dict[str, Person], irc: int) -> None:
+    """We attach with two clients, and everybody says their line, each after the one before has been seen."""
+    login = f"{NAME}/libera@{{}}:{PASSWORD}"
+    us = await Person.arrive(stack, irc, NAME, login.format("laptop"))
+    await Person.arrive(stack, irc, NAME, login.format("phone"))
+    for nick, kind, content in LIVE:
+        line = {
+            "privmsg": f"PRIVMSG #bouncer :{content}",
+            "action": f"PRIVMSG #bouncer :\x01ACTION {content}\x01",
+            "notice": f"NOTICE #bouncer :{content}",
+            "topic": f"TOPIC #bouncer :{content}",
+            "mode": f"MODE #bouncer {content}",
+            "join": "JOIN #bouncer",
+            "quit": f"QUIT :{content}",
+        }[kind]
+        if kind == "quit":
+            await people[nick].say(line, until="ERROR")
+        else:
+            await (us if nick == NAME else people[nick]).say(line)
+        await asyncio.sleep(0.1)  # as it is said, so it is stored: through two networks' ends and one bouncer
+
+
+async def prepare(config_file: Path, ports: dict[str, int], fingerprint: str) -> Demo:
     """A user with servers, channels and three days of history, before the bouncer starts."""
     config = await asyncio.to_thread(load, config_file)
     config.storage.path.mkdir(mode=0o700)
@@ -127,8 +239,8 @@ async def prepare(config_file: Path, ports: dict[str, int]) -> Demo:
     service = Service(config, main, tenants, Offline())
     user = await service.users.add(NAME, password=PASSWORD, email="ada@example.org", admin=True)
     servers = {}
-    for name, fields in servers_of(ports).items():
-        row = await service.servers.add(user.id, {"name": name, "address": "127.0.0.1", **fields}, trusted=True)
+    for name, fields in servers_of(ports, fingerprint).items():
+        row = await service.servers.add(user.id, {"name": name, "address": "localhost", **fields}, trusted=True)
         servers[name] = row.id
     async with tenant.switch(user.id):
         demo = await history(servers)
@@ -139,11 +251,16 @@ async def prepare(config_file: Path, ports: dict[str, int]) -> Demo:
     return demo
 
 
-def servers_of(ports: dict[str, int]) -> dict[str, dict[str, object]]:
+def servers_of(ports: dict[str, int], fingerprint: str) -> dict[str, dict[str, object]]:
     """One server in each state."""
     plain = {"tls": False, "nickname": NAME}
     return {
-        "libera": {**plain, "port": ports["libera"], "channels": "#bouncer,#debian,#python,#sqlite"},
+        "libera": {
+            "nickname": NAME,
+            "port": ports["libera"],
+            "tls_fingerprint": fingerprint,
+            "channels": "#bouncer,#debian,#python,#sqlite",
+        },
         "oftc": {**plain, "port": ports["oftc"], "channels": "#debian-devel"},
         "quakenet": {**plain, "port": ports["silent"], "channels": "#quake"},
         "efnet": {**plain, "port": ports["closed"], "channels": "#c"},
@@ -159,10 +276,9 @@ async def history(servers: dict[str, int]) -> Demo:
         conversation = Conversation(server_id=server, nick="grace", folded="grace")
         session.add(conversation)
         await session.flush()
-        rounds = [line for _ in range(9) for line in TALK][:-2]
-        time = now - 60_000 - 1_500_000 * len(rounds)
-        for number, (nick, kind, content) in enumerate(rounds):
-            time += rng.randrange(40_000, 2_900_000) if number < len(rounds) - 20 else 90_000
+        rounds = [line for _ in range(9) for line in TALK]
+        times = sorted(now - 600_000 - rng.randrange(280_000_000) for _ in rounds)
+        for number, ((nick, kind, content), time) in enumerate(zip(rounds, times, strict=True)):
             row = {
                 "sender": f"{nick}!{nick}@example.org",
                 "message_type": kind,
@@ -303,21 +419,25 @@ async def answering(url: str) -> None:
 
 
 async def main(only: list[str]) -> None:
-    """Make the data, start everything, take the pictures."""
+    """Make the data, start everything, let them talk, take the pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bouncer-pictures-")))
         config_file = await asyncio.to_thread(write_config, folder)
-        networks = {name: await network(stack, silent=name == "silent") for name in ("libera", "oftc", "silent")}
-        ports = {name: made.port for name, made in networks.items()} | {"closed": free_port()}
-        demo = await prepare(config_file, ports)
+        big = await stack.enter_async_context(ngircd(folder, nick_length=20))
+        small = await stack.enter_async_context(inspircd(folder, port=free_port(6668)))
+        port, fingerprint = await encrypted(stack, folder, big.port)
+        ports = {"libera": port, "oftc": small.port, "silent": await silent(stack), "closed": free_port(6669)}
+        people = await gather_people(stack, big.port, small.port)
+        demo = await prepare(config_file, ports, fingerprint)
         await running(stack, config_file)
-        panel = (await asyncio.to_thread(load, config_file)).web.listen
-        if panel is None:
+        config = await asyncio.to_thread(load, config_file)
+        if config.web.listen is None:
             raise RuntimeError("the panel is off")
-        url = f"http://{panel.host}:{panel.port}"
+        url = f"http://{config.web.listen.host}:{config.web.listen.port}"
         await answering(url)
-        await asyncio.sleep(6)  # for the refused network to be tried more than once
+        await asyncio.sleep(45)  # for a life to tell of: attempts that were refused, a measured lag
+        await talk(stack, people, config.listen[0].port)
         await all_pictures(url, demo, only)
 
 

@@ -67,7 +67,7 @@ def client_card(door: Door, user: str, server: str) -> ClientCard:
         f"/server add -auto -network {network}{secure} {door.address} {door.port or 6667} {login}@irssi:PASSWORD\n"
         f"/connect {network}"
     )
-    secure = "-ssl" if door.tls else "-nossl"
+    secure = "-tls" if door.tls else "-notls"  # older than 4.0 has no TLS unless told to, and passes -notls over
     host = f"unix:{door.path}" if door.path else f"{door.host}/{door.port}"
     weechat = (
         f"/server add {network} {host} {secure} -autoconnect -password={login}@weechat:PASSWORD\n/connect {network}"

@@ -34,7 +34,7 @@ def groups(view: ChannelView) -> list[Group]:
     for row in view.roster:
         letter = next((letter for letter in row.modes if letter in found), "")
         found[letter].append(Person(row.nickname, symbols[modes.index(letter)] if letter else ""))
-    return [Group(RANKS.get(letter, "People"), people) for letter, people in found.items() if people]
+    return [Group(RANKS.get(letter, "Everyone else"), people) for letter, people in found.items() if people]
 
 
 def prefixes(row: Server) -> tuple[str, str]:

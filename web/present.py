@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bouncer.service.servers import ServerView
 
 NICK_COLOURS = 12
+FINGERPRINT = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
 
 
 class Shown(NamedTuple):
@@ -120,7 +122,7 @@ def _encryption(view: ServerView) -> str:
     if not row.tls:
         return "none"
     if view.state.state == "connected" and view.state.tls:
-        return view.state.tls
+        return view.state.tls.partition(",")[0]
     if row.tls_fingerprint:
         return "TLS, checked by fingerprint"
     return "TLS, checked by authority" if row.tls_verify else "TLS, not checked"
@@ -188,6 +190,9 @@ class LogEntry:
 def log_entry(row: ServerEvent) -> LogEntry:
     """One event in words."""
     kind = row.kind.replace("_", " ").replace("-", " ")
+    if row.kind == "registered":
+        return LogEntry(row.time, "ok", f"Connected {row.detail}".strip())
+    detail = FINGERPRINT.sub(r"\1…", row.detail) if row.kind == "tls" else row.detail
     label = LABELS.get(row.kind, f"{kind[:1].upper()}{kind[1:]}")
     tone = "bad" if row.detail.startswith("failed") else TONES.get(row.kind, "")
-    return LogEntry(row.time, tone, f"{label}: {row.detail}" if row.detail else label)
+    return LogEntry(row.time, tone, f"{label}: {detail}" if detail else label)

@@ -61,4 +61,4 @@ def test_lengths_of_time_are_rough(seconds: float, words: str) -> None:
 def test_a_tls_listener_gives_lines_with_tls() -> None:
     card = client_card(Door("irc.example.org", 6697, tls=True), "ada", "libera")
     assert "-tls -tls_verify irc.example.org 6697 ada/libera@irssi:PASSWORD" in card.irssi
-    assert "irc.example.org/6697 -ssl" in card.weechat
+    assert "irc.example.org/6697 -tls" in card.weechat

@@ -150,6 +150,28 @@ document.getElementById("tls")?.addEventListener("change", ({ target }) => {
   if (port.value === PORTS[!target.checked]) port.value = PORTS[target.checked];
 });
 
+// Lines for a client can be copied as a whole; without script, or over plain HTTP from elsewhere, they are selected by hand.
+function offerCopy(pre) {
+  const box = document.createElement("div");
+  const button = document.createElement("button");
+  box.className = "copyable";
+  button.type = "button";
+  button.className = "compact";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(pre.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not copied";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  pre.replaceWith(box);
+  box.append(pre, button);
+}
+
+if (navigator.clipboard) document.querySelectorAll(".client pre").forEach(offerCopy);
 document.querySelectorAll(".messages").forEach(separateDays);
 tellTimes(document);
 setInterval(() => tellTimes(document), 1000);
