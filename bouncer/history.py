@@ -300,6 +300,70 @@ async def receipts(server_id: int) -> dict[str, int]:
     return await tenant.read(lambda connection: dict(connection.execute(sql, (server_id,)).fetchall()))
 
 
+async def markers(server_id: int) -> dict[str, int]:
+    """Folded name -> time (ms) up to which all has been read."""
+    sql = "SELECT folded, time FROM read_markers WHERE server_id = ?"
+    return await tenant.read(lambda db: dict(db.execute(sql, (server_id,)).fetchall()))
+
+
+async def metadata(server_id: int) -> dict[str, dict[str, str]]:
+    """Folded target -> key -> value, as the user's clients have set them."""
+    sql = "SELECT folded, key, value FROM metadata WHERE server_id = ? ORDER BY folded, key"
+
+    def find(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for folded, key, value in connection.execute(sql, (server_id,)):
+            found.setdefault(folded, {})[key] = value
+        return found
+
+    return await tenant.read(find)
+
+
+async def wants_times(client: str) -> bool:
+    """Whether clients of that name want times in the text of what is played to them."""
+    sql = "SELECT text_timestamps FROM clients WHERE name = ?"
+    return await tenant.read(lambda db: bool((db.execute(sql, (client,)).fetchone() or (0,))[0]))
+
+
+class Unread(NamedTuple):
+    """What waits in a buffer behind its read marker; `messages` counts up to MAX_UNREAD."""
+
+    messages: int
+    highlights: int
+
+
+MAX_UNREAD = 1_000
+
+
+async def unread(server_id: int) -> dict[Buffer, Unread]:
+    """Buffers of a server with words of others behind their read marker (all of them where there is none)."""
+
+    def find(connection: sqlite3.Connection) -> dict[Buffer, Unread]:
+        found: dict[Buffer, Unread] = {}
+        for kind, table in (("channel", "channels"), ("conversation", "conversations")):
+            rows = connection.execute(
+                f"SELECT b.id, coalesce(r.time, -1) FROM {table} b "  # noqa: S608 - literals above
+                "LEFT JOIN read_markers r ON r.server_id = b.server_id AND r.folded = b.folded WHERE b.server_id = ?",
+                (server_id,),
+            ).fetchall()
+            waiting = (
+                f"SELECT count(*) FROM (SELECT 1 FROM messages m WHERE m.{kind}_id = ? AND m.time > ? "  # noqa: S608
+                f"AND m.own = 0 AND m.message_type IN {_TYPES} LIMIT {MAX_UNREAD})"
+            )
+            loud = (
+                "SELECT count(*) FROM notifications n JOIN messages m ON m.id = n.message_id "  # noqa: S608
+                f"WHERE n.read_at IS NULL AND m.{kind}_id = ? AND m.time > ?"
+            )
+            for number, time_ms in rows:
+                count = connection.execute(waiting, (number, time_ms)).fetchone()[0]
+                if count:
+                    buffer = Buffer(server_id, **{f"{kind}_id": number})
+                    found[buffer] = Unread(count, connection.execute(loud, (number, time_ms)).fetchone()[0])
+        return found
+
+    return await tenant.read(find)
+
+
 def search_query(text: str) -> str:
     """What a person typed as an FTS5 query: words are prefixes, "…" is a phrase; every operator is taken as text."""
     parts = []

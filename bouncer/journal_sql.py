@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bouncer.journal import Batch, MessageRow
+    from bouncer.journal import Batch, Change, MessageRow
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,44 @@ RECEIPT = (
     "WHERE id = ? ON CONFLICT (server_id, client) DO UPDATE SET "
     "message_id = max(message_id, excluded.message_id), updated_at = excluded.updated_at"
 )
+
+_BUFFER_OF = (
+    "(channel_id = (SELECT id FROM channels WHERE server_id = ? AND folded = ?) "
+    "OR conversation_id = (SELECT id FROM conversations WHERE server_id = ? AND folded = ?))"
+)
+REDACT = (
+    "UPDATE messages SET content = '', tags = NULL, redacted = ? WHERE server_id = ? AND msgid = ? "  # noqa: S608
+    f"AND redacted IS NULL AND message_type IN ('privmsg', 'action', 'notice') AND {_BUFFER_OF}"
+)
+"""("nick!user@host reason", server, msgid, server, folded, server, folded): the words are gone, from the index too."""
+REDACT_TAGMSG = f"DELETE FROM messages WHERE server_id = ? AND msgid = ? AND message_type = 'tagmsg' AND {_BUFFER_OF}"  # noqa: S608
+"""(server, msgid, server, folded, server, folded): a reaction is nothing without its tags."""
+REDACT_INDEX = "INSERT INTO messages_fts (messages_fts, rank) VALUES ('merge', -100)"
+"""Lets go of the words of deleted messages that the index keeps until it merges; so many pages at a time."""
+MARKER = (
+    "INSERT INTO read_markers (server_id, folded, name, time, updated_at) SELECT id, ?, ?, ?, ? FROM servers "
+    "WHERE id = ? ON CONFLICT (server_id, folded) DO UPDATE SET "
+    "name = excluded.name, time = max(time, excluded.time), updated_at = excluded.updated_at"
+)
+MARKER_RENAMED = "UPDATE OR REPLACE read_markers SET name = ?, folded = ? WHERE server_id = ? AND folded = ?"
+MARKER_READ = (
+    "UPDATE notifications SET read_at = ? WHERE read_at IS NULL AND message_id IN "  # noqa: S608 - constants only
+    f"(SELECT id FROM messages WHERE server_id = ? AND time <= ? AND {_BUFFER_OF})"
+)
+"""(now, server, time, server, folded, server, folded): what was read wants no attention any more."""
+METADATA_SET = (
+    "INSERT INTO metadata (server_id, folded, key, value, updated_at) SELECT id, ?, ?, ?, ? FROM servers "
+    "WHERE id = ? ON CONFLICT (server_id, folded, key) DO UPDATE SET "
+    "value = excluded.value, updated_at = excluded.updated_at"
+)
+METADATA_REMOVE = "DELETE FROM metadata WHERE server_id = ? AND folded = ? AND key = ?"
+METADATA_RENAMED = "UPDATE OR REPLACE metadata SET folded = ? WHERE server_id = ? AND folded = ?"
+CLIENT_SEEN = (
+    "INSERT INTO clients (name, text_timestamps, created_at, last_seen_at, address) VALUES (?, 0, ?, ?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET last_seen_at = excluded.last_seen_at, address = excluded.address"
+)
+_LATE = frozenset({REDACT, REDACT_TAGMSG, REDACT_INDEX, MARKER_READ})
+"""Changes to messages: carried out when the rows that came with them, or before them, are in."""
 
 _INTO_MESSAGES = (
     "INSERT INTO messages (id, server_id, channel_id, conversation_id, target, sender, message_type, content, tags, "
@@ -104,8 +142,9 @@ def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffer
     first = _next_id(connection)
     messages: list[tuple[object, ...]] = []
     notifications: list[tuple[object, ...]] = []
+    late: list[Change] = []
     for batch in batches:
-        _apply_changes(connection, batch, buffers)
+        late += _apply_changes(connection, batch, buffers)
         start = first + len(messages)
         for number, row in enumerate(batch.rows, start):
             messages.append(_values(connection, buffers, number, row))
@@ -115,6 +154,8 @@ def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffer
     _insert(connection, messages)
     if notifications:
         connection.executemany(_INSERT_NOTIFICATION, notifications)
+    for change in late:
+        _execute(connection, change)
 
 
 def _insert(connection: sqlite3.Connection, messages: list[tuple[object, ...]]) -> None:
@@ -128,9 +169,10 @@ def _insert(connection: sqlite3.Connection, messages: list[tuple[object, ...]]) 
 def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buffers: Buffers) -> int:
     lost = 0
     for batch in batches:
+        late: list[Change] = []
         try:
             connection.execute("SAVEPOINT changes")
-            _apply_changes(connection, batch, buffers)
+            late = _apply_changes(connection, batch, buffers)
         except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError):
             connection.execute("ROLLBACK TO changes")
             log.exception("changes of a batch could not be applied")
@@ -151,6 +193,8 @@ def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buf
                     log.error("a %s of server %d could not be kept: %s", row.message_type, row.server_id, error)
             ids.append(number)
         batch.ids = ids
+        for change in late:
+            _execute(connection, change)
     return lost
 
 
@@ -163,14 +207,24 @@ def _next_id(connection: sqlite3.Connection) -> int:
     return int(row[0]) + 1 if row else 1
 
 
-def _apply_changes(connection: sqlite3.Connection, batch: Batch, buffers: Buffers) -> None:
-    for sql, params in batch.changes:
-        if isinstance(params, list):
-            connection.executemany(sql, params)
-        else:
-            connection.execute(sql, params)
-        if sql is CHANNEL_RENAMED:
+def _apply_changes(connection: sqlite3.Connection, batch: Batch, buffers: Buffers) -> list[Change]:
+    """Carry out a batch's changes; returns those that are due behind the rows."""
+    late: list[Change] = []
+    for change in batch.changes:
+        if change.sql in _LATE:
+            late.append(change)
+            continue
+        _execute(connection, change)
+        if change.sql is CHANNEL_RENAMED:
             buffers.clear()
+    return late
+
+
+def _execute(connection: sqlite3.Connection, change: Change) -> None:
+    if isinstance(change.params, list):
+        connection.executemany(change.sql, change.params)
+    else:
+        connection.execute(change.sql, change.params)
 
 
 def _values(connection: sqlite3.Connection, buffers: Buffers, number: int, row: MessageRow) -> tuple[object, ...]:
