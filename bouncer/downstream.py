@@ -13,7 +13,7 @@ from bouncer.events import ClientInfo
 from bouncer.irc.caps import Offered
 from bouncer.irc.lines import LineBuffer
 from bouncer.irc.message import Message, wire
-from bouncer.irc.registration import Attempt, Closed, Registered, Registration
+from bouncer.irc.registration import Attempt, Bind, Closed, Registered, Registration
 from bouncer.tasks import Group
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Door(Protocol):
     async def log_in(self, client: Client, attempt: Attempt) -> str:
         """The account's name. Raises Refused."""
 
+    def bind(self, client: Client, netid: str) -> bool:
+        """The client, logged in but not yet registered, chooses a network; False when there is no such one."""
+
     async def attach(self, client: Client) -> None:
         """The client is registered: welcome it."""
 
@@ -63,6 +66,8 @@ class Client:
         self.server = ""
         self.nick = "*"
         self.user_id = 0
+        self.bound: int | None = None
+        """The server id it has chosen with BOUNCER BIND."""
         self.tls = tls
         self.attached_since = now_ms()
         peer = writer.get_extra_info("peername")
@@ -188,18 +193,26 @@ class Client:
                 if self._gone or self.registered is not None:
                     return lines[number + 1 :]
 
-    async def _outputs(self, outputs: Iterable[bytes | Attempt | Registered | Closed]) -> None:
+    async def _outputs(self, outputs: Iterable[bytes | Attempt | Bind | Registered | Closed]) -> None:
         for output in outputs:
             if isinstance(output, bytes):
                 self.write(output)
             elif isinstance(output, Attempt):
                 await self._attempt(output)
+            elif isinstance(output, Bind):
+                self._bind(output.netid)
             elif isinstance(output, Registered):
                 self.registered = output
                 self.nick = output.nick
             else:
                 self._gone = True
                 self._writer.close()
+
+    def _bind(self, netid: str) -> None:
+        if not self._door.bind(self, netid):
+            shown = "".join(char for char in netid if char > " ").lstrip(":")[:64] or "*"
+            refusal = ["BOUNCER", "INVALID_NETID", "BIND", shown, "Network not found"]
+            self.write(wire("FAIL", refusal, SERVER, colon=True))
 
     async def _attempt(self, attempt: Attempt) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,6 +55,13 @@ class Event:
     buffer: str = ""
 
 
+class Listener(Protocol):
+    """Who is told of events."""
+
+    def put(self, event: Event) -> None:
+        """Take one; must neither block nor raise."""
+
+
 @dataclass(eq=False)
 class Subscription:
     """One listener's bounded queue; use as a context manager, then `await get()`."""
@@ -97,7 +104,7 @@ class Hub:
     __slots__ = ("subscriptions",)
 
     def __init__(self) -> None:
-        self.subscriptions: set[Subscription] = set()
+        self.subscriptions: set[Listener] = set()
 
     def publish(self, event: Event) -> None:
         """Give `event` to every subscriber."""

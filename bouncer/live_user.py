@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bouncer import tenant
 from bouncer.commands import dispatch
+from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
 from bouncer.events import Event, Hub
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from bouncer.irc.message import Message
     from bouncer.journal import Journal, Trouble
     from bouncer.service.bouncerserv import BouncerServ
+    from bouncer.service.facade import Service
 
 log = logging.getLogger(__name__)
 
 VERSION = "bouncer"
+UNBOUND = ("NETWORK=Bouncer", "CHANTYPES=#&", "CASEMAPPING=ascii", "CHATHISTORY=1000", "BOUNCER_NETID")
+"""ISUPPORT of a connection that is bound to no network."""
 
 
 class Session:
@@ -69,6 +73,12 @@ class LiveUser:
         self._allows = allows
         self._reconciling = asyncio.Lock()
         self._told_trouble = ""
+        self.announcer = Announcer(self)
+
+    @property
+    def service(self) -> Service:
+        """The command layer."""
+        return self.bouncerserv.service
 
     def allows(self, address: str, *, trusted: bool) -> bool:
         """Whether this user's servers may be at that IP address."""
@@ -98,6 +108,7 @@ class LiveUser:
                     self._start(one)
                 elif network_or_none.settings != one:
                     await network_or_none.apply(one)
+            self.hub.subscriptions.add(self.announcer)
             self.hub.publish(Event("servers"))
 
     def _start(self, one: settings.ServerSettings) -> None:
@@ -113,6 +124,7 @@ class LiveUser:
     async def stop(self, reason: str) -> None:
         """End every client and every network, and wait."""
         current = asyncio.current_task()
+        self.hub.subscriptions.discard(self.announcer)
         for session in list(self.sessions.values()):
             session.client.drop(reason)
         await asyncio.gather(*(network.stop(reason) for network in self.networks.values()))
@@ -147,12 +159,16 @@ class LiveUser:
         session = self.sessions[client.id] = Session(self, client, network)
         if network is None:
             self._welcome_unbound(client)
+            if NOTIFY in client.caps:
+                self.announcer.greet(session)
             return
         attachment = session.attachment
         assert attachment is not None  # noqa: S101 - a bound session has one
         client.server = network.settings.name
         client.nick = network.nick
         self._welcome(client, network)
+        if NOTIFY in client.caps:
+            self.announcer.greet(session)
         network.attach(attachment)
         client.update_caps(network.caps)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")
@@ -198,10 +214,12 @@ class LiveUser:
                     network="Bouncer",
                     created="with the bouncer",
                     version=VERSION,
-                    tokens=["NETWORK=Bouncer", "CHANTYPES=#&", "CASEMAPPING=ascii", "CHATHISTORY=1000"],
+                    tokens=UNBOUND,
                 )
             )
         )
+        if NETWORKS in client.caps:
+            return
         client.notice(
             f"Not bound to a network (yours: {names}). Log in as user/server, or /msg BouncerServ help",
             source=SERVER,

@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from bouncer import tasks
+from bouncer.commands.bouncer import NETWORKS, find
 from bouncer.downstream import Client, Refused
 from bouncer.errors import CommandError, ConfigError, RefusedError
 from bouncer.events import ClientInfo, Hub, ServerState
@@ -170,6 +171,14 @@ class Supervisor:
         client.user_id = user.id
         return user.name
 
+    def bind(self, client: Client, netid: str) -> bool:
+        """A client that is logged in chooses one of its user's networks."""
+        user = self.users.get(client.user_id)
+        network = find(user.networks, netid) if user is not None else None
+        if network is not None:
+            client.bound = network.server_id
+        return network is not None
+
     async def attach(self, client: Client) -> None:
         """Bind a registered client to its user and network."""
         self._registered(client)
@@ -183,7 +192,13 @@ class Supervisor:
             return
         login = registered.login
         client.name = login.client or ""
-        network = user.find(login.server)
+        if client.bound is not None:
+            network = user.networks.get(client.bound)
+        else:
+            network = user.find(login.server, knows_networks=NETWORKS in client.caps)
+        if client.bound is not None and network is None:
+            client.drop("the network you chose is gone")
+            return
         if login.server is not None and network is None:
             known = ", ".join(one.settings.name for one in user.networks.values()) or "none yet"
             client.drop(f"no server named {login.server} (yours: {known})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bouncer.commands.bouncer import NOTIFY
 from bouncer.commands.table import Command
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 async def cap(session: Session, msg: Message) -> None:
     """https://ircv3.net/specs/extensions/capability-negotiation ."""
+    before = session.client.caps
     session.client.cap(msg)
+    if NOTIFY in session.client.caps - before:
+        session.user.announcer.greet(session)
 
 
 async def ping(session: Session, msg: Message) -> None:

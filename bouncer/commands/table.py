@@ -10,12 +10,14 @@ from bouncer.irc.message import escape_tag, wire
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bouncer.commands.bouncer import Announcer
     from bouncer.config import Config
     from bouncer.downstream import Client
     from bouncer.events import Hub
     from bouncer.irc.message import Message
     from bouncer.network.attachment import Attachment
     from bouncer.network.network import Network
+    from bouncer.service.facade import Service
 
 _batches = itertools.count(1)
 
@@ -109,6 +111,11 @@ class User(Protocol):
     user_id: int
     config: Config
     hub: Hub
+    announcer: Announcer
+
+    @property
+    def service(self) -> Service:
+        """The command layer."""
 
     @property
     def networks(self) -> Mapping[int, Network]:

@@ -41,6 +41,8 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("sasl", "PLAIN,SCRAM-SHA-256"),  # ours: the login here; EXTERNAL where there is TLS
     ClientCap("server-time"),  # ours: time of arrival where the network gives none
     ClientCap("setname"),  # nothing to supply: SETNAME of others comes or does not
+    ClientCap("soju.im/bouncer-networks"),  # ours: BOUNCER
+    ClientCap("soju.im/bouncer-networks-notify"),  # ours: BOUNCER NETWORK as networks change
     ClientCap("standard-replies"),  # ours: FAIL, WARN, NOTE
     ClientCap("userhost-in-names"),  # state: masks as far as seen
     ClientCap("znc.in/self-message"),  # ours: own direct messages of other clients

@@ -101,7 +101,14 @@ class Closed:
     reason: str
 
 
-Output = bytes | Attempt | Exchange | Consult | Registered | Closed
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The client chooses its network by id (soju.im/bouncer-networks); if there is none it is to be told so."""
+
+    netid: str
+
+
+Output = bytes | Attempt | Exchange | Consult | Registered | Closed | Bind
 
 
 class Registration:
@@ -135,6 +142,7 @@ class Registration:
         self._over = False
         self._handlers: dict[str, Callable[[Message], list[Output]]] = {
             "AUTHENTICATE": self._authenticate,
+            "BOUNCER": self._bouncer,
             "AWAY": self._go_away,
             "CAP": self._cap,
             "ISUPPORT": self._supported,
@@ -288,6 +296,17 @@ class Registration:
             return self._ask(Consult(self._login))
         lines = isupport_lines(self.server, self.nick or "*", self._isupport)
         return [*in_batches(lines, self.server, self.caps.enabled)]
+
+    def _bouncer(self, msg: Message) -> list[Output]:
+        """BIND is the one subcommand that comes this early, but not before the login."""
+        if msg.param(0).upper() != "BIND":
+            return [self._numeric(numerics.ERR_NOTREGISTERED, "You have not registered")]
+        if not msg.param(1):
+            return self._need_more("BOUNCER")
+        if self._login is None:
+            refusal = ["BOUNCER", "ACCOUNT_REQUIRED", "BIND", "Authentication required"]
+            return [wire("FAIL", refusal, self.server, colon=True)]
+        return [Bind(msg.params[1])]
 
     def _pass(self, msg: Message) -> list[Output]:
         if not msg.params:

@@ -47,7 +47,7 @@ class BouncerServ:
     """Answers what a user's clients say to the nick BouncerServ."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         self._parsers = {admin: irc_commands(admin=admin) for admin in (False, True)}
 
     async def handle(self, user_id: int, text: str, *, server: str | None) -> list[str]:
@@ -75,14 +75,14 @@ class BouncerServ:
             words = shlex.split(text)
         except ValueError as error:
             raise UsageError(f"{str(error).lower()}: quotes come in pairs") from error
-        user = await self._service.users.get(user_id)
+        user = await self.service.users.get(user_id)
         nouns = [noun for noun in HELP if noun not in ADMIN or user.admin]
         if not words or "help".startswith(words[0].lower()):
             _help([_expand(word, nouns) for word in words[1:2]], nouns, answer)
             return
         args = self._parse(words, nouns, user, server)
         secrets = {"password": args.password} if args.noun == "user" and getattr(args, "password", None) else {}
-        await commands.run(Request(self._service, args, answer, secrets, trusted=user.admin))
+        await commands.run(Request(self.service, args, answer, secrets, trusted=user.admin))
 
     def _parse(self, words: list[str], nouns: list[str], user: User, server: str | None) -> argparse.Namespace:
         """The command, with prefixes of noun and verb written out, and who and where added."""
