@@ -26,12 +26,8 @@ TWO_SECONDS = 2_000
 
 CLIENTS = ("desk", "phone")
 RECEIPT = "PING :bouncer-receipt-"
-STORED = (
-    "SELECT content, msgid FROM messages WHERE message_type = 'privmsg' ORDER BY id"
-)
-SHOWN = re.compile(
-    r"@(\S*)(?<=[@;])msgid=([^; ]+)\S* :bob!b@host PRIVMSG #den :?n(\d+)$"
-)
+STORED = "SELECT content, msgid FROM messages WHERE message_type = 'privmsg' ORDER BY id"
+SHOWN = re.compile(r"@(\S*)(?<=[@;])msgid=([^; ]+)\S* :bob!b@host PRIVMSG #den :?n(\d+)$")
 
 
 @dataclass
@@ -50,16 +46,12 @@ class Traffic:
             while not peer.closed.is_set():
                 numbers = range(self.sent, self.sent + LINES_PER_BEAT)
                 self.sent = numbers.stop
-                await peer.send(
-                    *(f":bob!b@host PRIVMSG #den :n{number}" for number in numbers)
-                )
+                await peer.send(*(f":bob!b@host PRIVMSG #den :n{number}" for number in numbers))
                 if self.last_words is not None:
                     self.last_words()
                     return
                 due += BEAT_S
-                await asyncio.sleep(
-                    due - loop.time()
-                )  # the beat itself, not a wait for something
+                await asyncio.sleep(due - loop.time())  # the beat itself, not a wait for something
 
 
 @dataclass
@@ -121,11 +113,7 @@ class Client:
 
     def _settle(self, number: int) -> None:
         """Shown what was sent after the bouncer had our answer: the receipt was stored before this message was."""
-        if (
-            self._asking is not None
-            and self._heard_at is not None
-            and number >= self._heard_at
-        ):
+        if self._asking is not None and self._heard_at is not None and number >= self._heard_at:
             self.acknowledged, self._heard_at, self._asking = self._asking, None, None
             self.receipts += 1
 
@@ -163,9 +151,7 @@ async def test_killed_at_a_thousand_messages_a_second_it_loses_nothing_shown_and
             "--join",
             "#den",
         ]
-        await asyncio.to_thread(
-            bouncer.cli.ok, "server", "add", "alice", "net", network.host, *words
-        )
+        await asyncio.to_thread(bouncer.cli.ok, "server", "add", "alice", "net", network.host, *words)
         first = await _killed(bouncer, network, traffic, after=900, when_shown=True)
         _check(bouncer, traffic, first, before=None)
         second = await _killed(bouncer, network, traffic, after=200, when_shown=False)
@@ -228,28 +214,19 @@ async def _joined(network: ScriptedNetwork) -> Peer:
     return peer
 
 
-def _check(
-    bouncer: Bouncer, traffic: Traffic, clients: Clients, *, before: Clients | None
-) -> None:
+def _check(bouncer: Bouncer, traffic: Traffic, clients: Clients, *, before: Clients | None) -> None:
     """The file is whole and has all that was shown, once, as it was shown; each client went on where it had stopped."""
     assert bouncer.rows("PRAGMA integrity_check") == [("ok",)]
-    stored = [
-        (int(content.removeprefix("n")), msgid)
-        for content, msgid in bouncer.rows(STORED)
-    ]
+    stored = [(int(content.removeprefix("n")), msgid) for content, msgid in bouncer.rows(STORED)]
     assert [number for number, _ in stored] == list(range(len(stored)))
     assert len({msgid for _, msgid in stored}) == len(stored)
     for name, client in clients.items():
         first = client.shown[0][0]
-        assert (
-            client.shown == stored[first : client.last + 1]
-        )  # each of them once and in order, under its msgid
+        assert client.shown == stored[first : client.last + 1]  # each of them once and in order, under its msgid
         if before is None:
             assert first == 0
         else:
             last_time = before[name]
             assert last_time.acknowledged < first <= last_time.answered + 1
             assert last_time.last - first < TWO_SECONDS
-    traffic.sent = len(
-        stored
-    )  # what the network had sent and nobody had read is lost to everybody
+    traffic.sent = len(stored)  # what the network had sent and nobody had read is lost to everybody

@@ -149,8 +149,8 @@ async def story(folder: Path, bouncer: Bouncer, bob: Person) -> list[tuple[str, 
 async def add_server(page: Page, ircd: Ircd) -> None:
     await page.get_by_role("link", name="Add server").click()
     await page.get_by_label("Name", exact=True).fill("net")
-    await page.get_by_label("Address").fill(ircd.host)
-    await page.get_by_label("Port").fill(str(ircd.port))
+    await page.get_by_label("Address", exact=True).fill(ircd.host)
+    await page.get_by_label("Port", exact=True).fill(str(ircd.port))
     await page.get_by_label("Encrypt the connection").uncheck()
     await page.get_by_label("Nick", exact=True).fill("alice")
     await page.get_by_label("Channels to join").fill("#den")

@@ -119,7 +119,7 @@ chatnets = {{ net = {{ type = "IRC"; nick = "al"; cmdmax = "1000"; }}; }};
 
 
 class WeeChat:
-    """weechat-headless; `shown` is what its logger has written of all buffers, since the first start."""
+    """weechat-headless, its flood protection off as well; `shown` is what its logger has written of all buffers, since the first start."""
 
     name = "weechat"
 
@@ -134,6 +134,8 @@ class WeeChat:
             "/fifo enable",
             f"/server add net 127.0.0.1/{port} -password={password} -nicks=al",
             "/set irc.server.net.tls off",  # the default before 4.0, which does not know the option
+            "/set irc.server.net.anti_flood_prio_high 0",  # as for irssi; `anti_flood` from 4.0 on
+            "/set irc.server.net.anti_flood 0",
             "/connect net",
         ]
 

@@ -25,6 +25,8 @@ uri = "irc+insecure://127.0.0.1:{irc}"
 listen = "http://127.0.0.1:{web}"
 [timeouts]
 backoff_min_s = 0.2
+[flood]
+burst = 0
 """
 
 
