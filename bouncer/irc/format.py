@@ -54,7 +54,7 @@ class Projector:
 
     def __init__(self, caps: frozenset[str]) -> None:
         self.caps = caps
-        self._server_time = "server-time" in caps
+        self._server_time = not caps.isdisjoint(("server-time", "znc.in/server-time-iso"))
         self._message_tags = "message-tags" in caps
         self._account_tag = "account-tag" in caps
         changes: dict[str, Callable[[Message, str, str], bytes | None]] = dict.fromkeys(_NEVER, _drop)

@@ -12,7 +12,7 @@ from bouncer.irc import modes, numerics
 from bouncer.irc.message import Message, serialise, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bouncer.irc.state import ChannelState, NetworkState
 
@@ -77,15 +77,23 @@ def motd_lines(server: str, nick: str, motd: Sequence[str]) -> list[bytes]:
 
 
 def channels_burst(
-    state: NetworkState, server: str, caps: frozenset[str], *, account: str = "*", realname: str = ""
+    state: NetworkState,
+    server: str,
+    caps: frozenset[str],
+    *,
+    account: str = "*",
+    realname: str = "",
+    behind_join: Callable[[str], Iterable[tuple[str, bytes]]] = lambda _name: (),
 ) -> list[bytes]:
     """What a client that attaches is shown of all channels: `channel_burst` of each, in the order they were joined.
 
-    `account` ("*" for none) and `realname` are our own, for extended-join.
+    `account` ("*" for none) and `realname` are our own, for extended-join. `behind_join` gives lines to follow the
+    JOIN of a channel, each with the capability it needs.
     """
     lines: list[bytes] = []
     for channel in state.channels.values():
-        lines += channel_burst(state, channel, server, caps, account=account, realname=realname)
+        burst = channel_burst(state, channel, server, caps, account=account, realname=realname)
+        lines += [*burst[:1], *(line for cap, line in behind_join(channel.name) if cap in caps), *burst[1:]]
     return lines
 
 

@@ -32,6 +32,10 @@ themselves, or answer it.
 """
 
 
+_ASKS_ITSELF = frozenset({"draft/chathistory", "znc.in/playback"})
+"""Who has one of these is played nothing unasked."""
+
+
 class ClientPort(Protocol):
     """What a network needs of an attached client."""
 
@@ -85,6 +89,7 @@ class Attachment:
         self.holding = True
         self.played = 0
         self.closed = False
+        self._stamped = False
         self._held: list[tuple[list[Entry], Sequence[int]]] = []
         self._held_lines = 0
         self._sent = 0
@@ -133,7 +138,8 @@ class Attachment:
         cursor = self.network.released_id
         if known is None and not cursor:
             self.network.acknowledged(self.client.name, 0)
-        if "draft/chathistory" not in self.client.caps:
+        if self.client.caps.isdisjoint(_ASKS_ITSELF):
+            self._stamped = await history.wants_times(self.client.name)
             if known is None:
                 await self._play_first(cursor)
                 self.wrote(cursor)
@@ -169,7 +175,13 @@ class Attachment:
             last = group[-1]
             target = last.target.lstrip("~&@%+") if channel is not None else last.target or self.network.source
             data = replay.batch(
-                "chathistory", [target], group, self.client.caps, self.network.nick, source=self.network.source
+                "chathistory",
+                [target],
+                group,
+                self.client.caps,
+                self.network.nick,
+                source=self.network.source,
+                stamped=self._stamped,
             )
             self.client.write(data)
         await self.client.drain()

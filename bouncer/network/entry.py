@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     `tag` (`label=…` or `batch=…`). `batch` is the reference of the network's own batch it stands in, for all others.
     `instead` is what clients without a capability are shown, `parts` the lines of a multiline message. `bare` lines
     (BATCH, ACK) go out as they are, with `tag` alone, and only with that capability (`bare` names it).
+    `behind` are whole lines that follow it, each with the capability it needs.
     """
 
     message: Message
@@ -44,6 +45,7 @@ class Entry(NamedTuple):
     instead: tuple[str, tuple[Message, ...]] | None = None
     parts: tuple[Part, ...] = ()
     bare: str = ""
+    behind: tuple[tuple[str, bytes], ...] = ()
 
 
 def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> bytes:
@@ -64,7 +66,8 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
         return b"".join(line for line in lines if line is not None)
     if entry.parts:
         return _multiline(entry, caps, extra)
-    return project(message, caps, entry.time, entry.msgid, nick, extra=extra) or b""
+    line = project(message, caps, entry.time, entry.msgid, nick, extra=extra) or b""
+    return line + b"".join(more for cap, more in entry.behind if cap in caps) if entry.behind else line
 
 
 def _multiline(entry: Entry, caps: frozenset[str], extra: str) -> bytes:

@@ -44,8 +44,9 @@ class Ingest:
         elif kind == "tagmsg" and any(name in msg.tags for name in _REACTIONS):
             batch.rows.append(self._talk(msg, done, time_ms, msgid))
         elif kind == "rename":
-            names = (as_text(done.target), self.fold(done.target), self.server_id, self.fold(done.text))
-            batch.changes.append(Change(sql.CHANNEL_RENAMED, names))
+            self._renamed(batch, done)
+        elif msg.command == "REDACT":
+            self._redacted(batch, msg, done)
         elif kind == "topic-is":
             self._topic(batch, done.target)
         elif kind == "names-end":
@@ -116,6 +117,25 @@ class Ingest:
             for where, who, letters in done.roster:
                 if where == channel:
                     yield Change(sql.ROSTER_PUT, (self.fold(who), as_text(who), letters, server, folded))
+
+    def _renamed(self, batch: Batch, done: Applied) -> None:
+        """A channel has another name: its row, its read marker and its metadata follow."""
+        name, new, old = as_text(done.target), self.fold(done.target), self.fold(done.text)
+        batch.changes.append(Change(sql.CHANNEL_RENAMED, (name, new, self.server_id, old)))
+        batch.changes.append(Change(sql.MARKER_RENAMED, (name, new, self.server_id, old)))
+        batch.changes.append(Change(sql.METADATA_RENAMED, (new, self.server_id, old)))
+
+    def _redacted(self, batch: Batch, msg: Message, done: Applied) -> None:
+        """https://ircv3.net/specs/extensions/message-redaction : the words go, who took them back stays."""
+        isupport, target = self._state.isupport, msg.param(0)
+        if not isupport.is_channel(target.lstrip(isupport.statusmsg)) and not done.own:
+            target = msg.nick if self._state.is_own(target) else target
+        msgid, folded = as_text(msg.param(1)), self.fold(target.lstrip(isupport.statusmsg))
+        where = (self.server_id, msgid, self.server_id, folded, self.server_id, folded)
+        who = f"{as_text(msg.source or '')} {as_text(msg.param(2))}".strip()
+        batch.changes.append(Change(sql.REDACT, (who, *where)))
+        batch.changes.append(Change(sql.REDACT_TAGMSG, where))
+        batch.changes.append(Change(sql.REDACT_INDEX, ()))
 
     def renamed(self, batch: Batch, done: Applied, old: str) -> None:
         """A nick changed: every roster it stands in follows, with the letters it keeps."""

@@ -140,6 +140,8 @@ class Network(Traffic):
             try:
                 self.receipts = await history.receipts(self.server_id)
                 self.released_id = await history.newest_id(self.server_id)
+                self.markers.load(await history.markers(self.server_id))
+                self.metadata.load(await history.metadata(self.server_id))
                 self._loaded = True
             except Exception as error:  # noqa: BLE001 - a file that fails must not keep the network away for good
                 self.error = f"the history cannot be read: {error}"

@@ -15,13 +15,15 @@ from bouncer.irc.isupport import client_tokens
 from bouncer.irc.message import Message, MsgidFactory, as_text
 from bouncer.irc.multiline import joined
 from bouncer.irc.welcome import rename_fallback
-from bouncer.journal import Batch, Change
+from bouncer.journal import Batch, Change, ignore_release
 from bouncer.network.answering import Reply, acknowledge
 from bouncer.network.barriers import BARRIER
 from bouncer.network.batches import NOWHERE, Place
 from bouncer.network.entry import Entry, Question, Turn
 from bouncer.network.fanout import FanOut
 from bouncer.network.ingest import TALK, Ingest
+from bouncer.network.markers import Markers
+from bouncer.network.metadata import Metadata
 from bouncer.network.monitor import Monitors
 from bouncer.network.outgoing import SAYS, Outgoing
 from bouncer.network.own import REFUSALS, Said
@@ -61,6 +63,8 @@ class Traffic(Outgoing):
         """002 to 004 and the numbers of users, as the network sent them when it let us in."""
         self.released_id = 0
         self.monitors = Monitors(self)
+        self.markers = Markers()
+        self.metadata = Metadata()
         self._ingest = Ingest(self.server_id, self.state)
         self._fanout = FanOut(self)
         self._keys: dict[str, str] = {}
@@ -76,6 +80,14 @@ class Traffic(Outgoing):
             self._fanout.send(entries, ids)
             if self.owner.hub.subscriptions:
                 self._publish(entries, batch)
+
+    def marker_lines(self, name: str) -> tuple[tuple[str, bytes], ...]:
+        """How far a channel or nick has been read, for each capability that tells it (bytes with CR LF)."""
+        return self.markers.lines(name, self.fold(name), self.source, self.state.mask)
+
+    def keep(self, *changes: Change) -> None:
+        """Changes for the file, behind what is on its way there."""
+        self._submit(Batch(ignore_release, changes=list(changes)))
 
     def _publish(self, entries: list[Entry], batch: Batch) -> None:
         if batch.rows:
@@ -157,6 +169,8 @@ class Traffic(Outgoing):
         entry = Entry(
             msg, time_ms, msgid, row, only, skip, talk, private, asker, place.tag, place.batch, instead, parts
         )  # fmt: skip
+        if kind == "join" and done.me:
+            entry = entry._replace(behind=self.marker_lines(msg.param(0)))
         if question is None:
             turn.entries.append(entry)
         else:
