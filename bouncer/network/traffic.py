@@ -169,8 +169,8 @@ class Traffic(Outgoing):
         entry = Entry(
             msg, time_ms, msgid, row, only, skip, talk, private, asker, place.tag, place.batch, instead, parts
         )  # fmt: skip
-        if kind == "join" and done.me:
-            entry = entry._replace(behind=self.marker_lines(msg.param(0)))
+        marked = kind == "join" and done.me
+        entry = entry._replace(behind=self.marker_lines(msg.param(0))) if marked else entry
         if question is None:
             turn.entries.append(entry)
         else:
