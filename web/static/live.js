@@ -11,7 +11,7 @@ function relative(seconds) {
   for (const [unit, size] of UNITS) {
     if (Math.abs(seconds) >= size) return RELATIVE.format(Math.round(seconds / size), unit);
   }
-  return RELATIVE.format(0, "second");
+  return RELATIVE.format(Math.round(seconds / 10) * 10, "second"); // by tens: nothing on the page has to tick
 }
 
 function countdown(seconds) {
