@@ -5,29 +5,33 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bouncer.clock import now_ms
 from bouncer.errors import LineTooLongError, MalformedLineError
 from bouncer.events import ClientInfo
+from bouncer.irc import numerics
 from bouncer.irc.caps import Offered
-from bouncer.irc.lines import LineBuffer
+from bouncer.irc.lines import MAX_TAGS, fits
 from bouncer.irc.message import Message, wire
-from bouncer.irc.registration import Attempt, Bind, Closed, Registered, Registration
+from bouncer.irc.registration import Attempt, Bind, Consult, Exchange, Registered, Registration
+from bouncer.irc.supported import UNBOUND
 from bouncer.tasks import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from bouncer.config import Config
+    from bouncer.irc.registration import Login, Output
+    from bouncer.transport import Transport
 
 log = logging.getLogger(__name__)
 
 SERVER = "bouncer"
 """The name we have as a server of our own, before and beside any network."""
 KEEPALIVE = "bouncer-alive-"
-DRAIN_S = 60.0
-CLOSE_S = 2.0
+LINE_BYTES = 512
+"""https://modern.ircdocs.horse/#message-format , tags aside."""
 
 _ids = itertools.count(1)
 
@@ -36,11 +40,33 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
     """A login is refused; `str()` is told to the client."""
 
 
+class Admission(NamedTuple):
+    """Who was let in; `credential` as in `ClientInfo`, `client` what the credential calls it ("" for nothing)."""
+
+    user_id: int
+    account: str
+    credential: str
+    client: str
+
+
+class Challenge(NamedTuple):
+    """The next message of ours in an exchange with somebody who says to be `login`."""
+
+    data: bytes
+    login: Login
+
+
 class Door(Protocol):
     """What a client needs of the house."""
 
-    async def log_in(self, client: Client, attempt: Attempt) -> str:
-        """The account's name. Raises Refused."""
+    async def log_in(self, client: Client, attempt: Attempt) -> Admission:
+        """Check a login. Raises Refused."""
+
+    async def exchange(self, client: Client, data: bytes) -> Challenge | Admission:
+        """Go on with a SCRAM exchange. Raises Refused."""
+
+    async def offers(self, client: Client, login: Login) -> tuple[Mapping[str, str], Sequence[str]]:
+        """Capabilities (with values) of the network of this login, and its ISUPPORT; both empty where it has none."""
 
     def bind(self, client: Client, netid: str) -> bool:
         """The client, logged in but not yet registered, chooses a network; False when there is no such one."""
@@ -58,28 +84,32 @@ class Door(Protocol):
 class Client:
     """One connection from a client. `run` serves it to its end; `write` never waits."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, door: Door, config: Config, *, tls: bool
-    ) -> None:
+    def __init__(self, transport: Transport, door: Door, config: Config) -> None:
         self.id = next(_ids)
         self.name = ""
         self.server = ""
         self.nick = "*"
         self.user_id = 0
+        self.credential = ""
+        """What it came in with, as in `ClientInfo`."""
+        self.admitted_at = 0.0
+        """When, by the loop's clock."""
+        self.away: str | None = None
+        """What it said of itself with AWAY before it was registered (draft/pre-away)."""
+        self.line_bytes = LINE_BYTES
+        """Bytes one of its lines may have, with CR LF and without tags: what its network takes."""
         self.bound: int | None = None
         """The server id it has chosen with BOUNCER BIND."""
-        self.tls = tls
+        self.tls = transport.tls
+        self.address = transport.address
+        self.certificate = transport.certificate
         self.attached_since = now_ms()
-        peer = writer.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.tasks = Group()
         self.registered: Registered | None = None
-        self._reader = reader
-        self._writer = writer
+        self._transport = transport
         self._door = door
         self._config = config
-        self._lines = LineBuffer(config.limits.client_line_bytes)
-        self._registration = Registration(SERVER, Offered.on(()))
+        self._registration = Registration(SERVER, self._offered({}), UNBOUND)
         self._gone = False
         self._heard = True
         self._timer: asyncio.TimerHandle | None = None
@@ -92,8 +122,9 @@ class Client:
     @property
     def info(self) -> ClientInfo:
         """This client, for lists."""
+        caps = tuple(sorted(self.caps))
         return ClientInfo(
-            self.id, self.name, self.server, self.address, self.tls, self.attached_since, tuple(sorted(self.caps))
+            self.id, self.name, self.server, self.address, self.tls, self.attached_since, caps, self.credential
         )
 
     # -- out -------------------------------------------------------------------------------------------------------
@@ -102,12 +133,11 @@ class Client:
         """Queue bytes (whole lines); a client over its bound is dropped and catches up from history."""
         if self._gone or not data:
             return
-        transport = self._writer.transport
-        transport.write(data)
-        if transport.get_write_buffer_size() > self._config.limits.client_sendq_bytes:
+        self._transport.write(data)
+        if self._transport.waiting > self._config.limits.client_sendq_bytes:
             log.warning("client %d is too slow: dropped", self.id)
             self._gone = True
-            transport.abort()
+            self._transport.abort()
 
     def reply(self, command: str, *params: str, source: str = SERVER) -> None:
         """One line of ours: a numeric is addressed to the client's nick."""
@@ -120,8 +150,7 @@ class Client:
 
     async def drain(self) -> None:
         """Wait until most of what is queued has been taken; raises when the client is gone or takes over a minute."""
-        async with asyncio.timeout(DRAIN_S):
-            await self._writer.drain()
+        await self._transport.drain()
         if self._gone:
             raise ConnectionResetError
 
@@ -130,11 +159,14 @@ class Client:
         if not self._gone:
             self.write(wire("ERROR", [reason.replace("\r", " ").replace("\n", " ")], colon=True))
             self._gone = True
-            self._writer.close()
+            self._transport.close()
 
-    def update_caps(self, network: frozenset[str]) -> None:
-        """Offer what the network has now, with CAP NEW and DEL."""
-        self.write(b"".join(self._registration.caps.update(Offered.on(network), self.nick)))
+    def update_caps(self, network: Mapping[str, str]) -> None:
+        """Offer what the network has now, by name with values, with CAP NEW and DEL; not before 001."""
+        self.write(b"".join(self._registration.caps.update(self._offered(network), self.nick)))
+
+    def _offered(self, network: Mapping[str, str]) -> Offered:
+        return Offered.on(network, external=self._transport.external)
 
     def cap(self, msg: Message) -> None:
         """CAP of a registered client."""
@@ -166,19 +198,17 @@ class Client:
         self._door.leave(self)
         await self.tasks.cancel()
         self._gone = True
-        self._writer.close()
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._writer.wait_closed()
-        except (TimeoutError, OSError):
-            self._writer.transport.abort()
+        self._transport.close()
+        await self._transport.closed()
 
     async def _read(self) -> list[bytes]:
-        data = await self._reader.read(65536)
-        if not data:
-            raise ConnectionResetError
+        lines = await self._transport.read()
         self._heard = True
-        return self._lines.feed(data)
+        return lines
+
+    def _fits(self, raw: bytes) -> bool:
+        most = max(LINE_BYTES, min(self.line_bytes, self._config.limits.client_line_bytes - MAX_TAGS))
+        return fits(raw, most)
 
     async def _register(self) -> list[bytes]:
         """Until registered or closed; the lines that came after belong to the commands."""
@@ -186,27 +216,34 @@ class Client:
             lines = await self._read()
             for number, raw in enumerate(lines):
                 try:
-                    msg = Message.parse(raw)
+                    msg = Message.parse(raw) if self._fits(raw) else None
                 except MalformedLineError:
                     continue
-                await self._outputs(self._registration.feed(msg))
+                outputs = self._registration.too_long() if msg is None else self._registration.feed(msg)
+                await self._outputs(outputs)
                 if self._gone or self.registered is not None:
                     return lines[number + 1 :]
 
-    async def _outputs(self, outputs: Iterable[bytes | Attempt | Bind | Registered | Closed]) -> None:
+    async def _outputs(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             if isinstance(output, bytes):
                 self.write(output)
             elif isinstance(output, Attempt):
-                await self._attempt(output)
+                await self._login(self._door.log_in(self, output))
+            elif isinstance(output, Exchange):
+                await self._login(self._door.exchange(self, output.data))
+            elif isinstance(output, Consult):
+                network, tokens = await self._door.offers(self, output.login)
+                await self._outputs(self._registration.offer(self._offered(network), tokens))
             elif isinstance(output, Bind):
                 self._bind(output.netid)
             elif isinstance(output, Registered):
                 self.registered = output
                 self.nick = output.nick
+                self.away = output.away
             else:
                 self._gone = True
-                self._writer.close()
+                self._transport.close()
 
     def _bind(self, netid: str) -> None:
         if not self._door.bind(self, netid):
@@ -214,25 +251,37 @@ class Client:
             refusal = ["BOUNCER", "INVALID_NETID", "BIND", shown, "Network not found"]
             self.write(wire("FAIL", refusal, SERVER, colon=True))
 
-    async def _attempt(self, attempt: Attempt) -> None:
+    async def _login(self, check: Awaitable[Admission | Challenge]) -> None:
         try:
-            account = await self._door.log_in(self, attempt)
+            found = await check
         except Refused as refused:
             await self._outputs(self._registration.reject(str(refused)))
-        else:
-            mask = f"{self._registration.nick or '*'}!{account}@{SERVER}"
-            await self._outputs(self._registration.accept(account, mask))
+            return
+        if isinstance(found, Challenge):
+            await self._outputs(self._registration.challenge(found.data, found.login))
+            return
+        self.user_id, self.credential = found.user_id, found.credential
+        self.admitted_at = asyncio.get_running_loop().time()
+        mask = f"{self._registration.nick or '*'}!{found.account}@{SERVER}"
+        await self._outputs(self._registration.accept(found.account, mask, found.client))
 
     async def _serve(self, lines: list[bytes]) -> None:
         while not self._gone:
             for raw in lines:
-                try:
-                    msg = Message.parse(raw)
-                except MalformedLineError:
-                    continue
-                if not self._gone:
-                    await self._door.command(self, msg)
+                await self._line(raw)
             lines = await self._read()
+
+    async def _line(self, raw: bytes) -> None:
+        if self._gone:
+            return
+        if not self._fits(raw):
+            self.reply(numerics.ERR_INPUTTOOLONG, "Input line was too long")
+            return
+        try:
+            msg = Message.parse(raw)
+        except MalformedLineError:
+            return
+        await self._door.command(self, msg)
 
     def _keep_alive(self) -> None:
         """PING after silence; a client that does not answer within the next interval has vanished (W13)."""
@@ -248,4 +297,4 @@ class Client:
         else:
             log.info("client %d does not answer: dropped", self.id)
             self._gone = True
-            self._writer.transport.abort()
+            self._transport.abort()

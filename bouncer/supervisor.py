@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from bouncer import tasks
 from bouncer.commands.bouncer import NETWORKS, find
-from bouncer.downstream import Client, Refused
-from bouncer.errors import CommandError, ConfigError, RefusedError
+from bouncer.downstream import Client
+from bouncer.entrance import Entrance
+from bouncer.errors import CommandError, ConfigError
 from bouncer.events import ClientInfo, Hub, ServerState
 from bouncer.journal import Journal, Trouble
 from bouncer.live_user import LiveUser
@@ -19,6 +20,7 @@ from bouncer.service import Service
 from bouncer.service.bouncerserv import BouncerServ
 from bouncer.service.outbound import refusal
 from bouncer.tls import ServerTls
+from bouncer.transport import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -26,16 +28,21 @@ if TYPE_CHECKING:
 
     from bouncer.config import Config
     from bouncer.database import MainDatabase
+    from bouncer.downstream import Admission, Challenge
     from bouncer.endpoints import Endpoint
     from bouncer.irc.message import Message
-    from bouncer.irc.registration import Attempt
+    from bouncer.irc.registration import Attempt, Login
     from bouncer.models.main import User
+    from bouncer.network.network import Network
     from bouncer.tenant import Tenants
+    from bouncer.transport import Transport
 
 log = logging.getLogger(__name__)
 
 START_AT_ONCE = 20
 """Users whose files are opened side by side at the start."""
+SETTLE_S = 1.5
+"""How long after its login a client waits for a network of which nothing is known; 001 comes within 2 s."""
 
 
 class Supervisor:
@@ -50,6 +57,7 @@ class Supervisor:
         self.journal.on_trouble = self._trouble
         self.users: dict[int, LiveUser] = {}
         self._bouncerserv = BouncerServ(self.service)
+        self._entrance = Entrance(self.service)
         self._listeners: dict[str, tuple[asyncio.Server, str]] = {}
         self._tls: ServerTls | None = None
         self._clients = tasks.Group()
@@ -115,7 +123,10 @@ class Supervisor:
 
     async def _open(self, endpoint: Endpoint) -> tuple[asyncio.Server, str]:
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._accept(reader, writer, tls=endpoint.tls or endpoint.path is not None)
+            tls = endpoint.tls or endpoint.path is not None
+            stream = Stream(reader, writer, self.config.limits.client_line_bytes, tls=tls)
+            if (client := self._accept(stream)) is not None:
+                self._clients.spawn(self._serve(client), name=f"client-{client.id}")
 
         try:
             if endpoint.path is not None:
@@ -134,15 +145,20 @@ class Supervisor:
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         return server, f"{endpoint.scheme}://{host}:{port}"
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool) -> None:
-        client = Client(reader, writer, self, self.config, tls=tls)
+    async def serve(self, transport: Transport) -> None:
+        """Serve a client that came by another door than the listeners, to its end."""
+        if (client := self._accept(transport)) is not None:
+            await self._clients.spawn(self._serve(client), name=f"client-{client.id}")
+
+    def _accept(self, transport: Transport) -> Client | None:
+        client = Client(transport, self, self.config)
         limits = self.config.limits
         here = self._registering.get(client.address, 0)
         if sum(self._registering.values()) >= limits.registering_total or here >= limits.registering_per_address:
             client.drop("Too many connections are registering; try again later")
-            return
+            return None
         self._registering[client.address] = here + 1
-        self._clients.spawn(self._serve(client), name=f"client-{client.id}")
+        return client
 
     async def _serve(self, client: Client) -> None:
         try:
@@ -160,16 +176,36 @@ class Supervisor:
 
     # -- Door: what a client asks of the house ---------------------------------------------------------------------
 
-    async def log_in(self, client: Client, attempt: Attempt) -> str:
-        """Check name and password; the words are the same for any wrong pair."""
-        try:
-            user = await self.service.users.authenticate(attempt.login.user, attempt.password, address=client.address)
-        except RefusedError as error:
-            raise Refused(str(error)) from error
+    async def log_in(self, client: Client, attempt: Attempt) -> Admission:
+        """Check a login."""
+        return await self._entrance.log_in(client, attempt)
+
+    async def exchange(self, client: Client, data: bytes) -> Challenge | Admission:
+        """Go on with a SCRAM exchange."""
+        return await self._entrance.exchange(client, data)
+
+    async def offers(self, client: Client, login: Login) -> tuple[Mapping[str, str], Sequence[str]]:
+        """What a client is told before it is registered: as the network is now, else as it was last known."""
+        user = self.users.get(client.user_id)
         if user is None:
-            raise Refused("Invalid username or password")
-        client.user_id = user.id
-        return user.name
+            return {}, ()
+        network = user.networks.get(client.bound) if client.bound is not None else user.find(login.server)
+        if network is None:
+            return {}, ()
+        await self._settle(user, network, client)
+        return network.cap_values, network.tokens()
+
+    async def _settle(self, user: LiveUser, network: Network, client: Client) -> None:
+        """Wait for the network's first word, if it is about to come."""
+        loop = asyncio.get_running_loop()
+        deadline = client.admitted_at + SETTLE_S
+        with user.hub.subscribe() as events:
+            while (
+                network.settings.enabled
+                and not (network.up or network.error or network.cap_values)
+                and (left := deadline - loop.time()) > 0
+            ):
+                await events.get(left)
 
     def bind(self, client: Client, netid: str) -> bool:
         """A client that is logged in chooses one of its user's networks."""
@@ -203,6 +239,11 @@ class Supervisor:
             known = ", ".join(one.settings.name for one in user.networks.values()) or "none yet"
             client.drop(f"no server named {login.server} (yours: {known})")
             return
+        if network is not None:
+            await self._settle(user, network, client)
+            if self.users.get(client.user_id) is not user or network.server_id not in user.networks:
+                client.drop("this server was deleted")
+                return
         self._by_client[client.id] = user
         user.attach(client, network)
 
@@ -214,6 +255,7 @@ class Supervisor:
 
     def leave(self, client: Client) -> None:
         """A client is gone."""
+        self._entrance.leave(client)
         user = self._by_client.pop(client.id, None)
         if user is not None:
             user.leave(client)

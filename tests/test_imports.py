@@ -14,15 +14,15 @@ LONGEST_LINES = 450
 ROWS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors clock endpoints config tasks vault passwords throttle tls notify logs events sasl scram",
+        "errors clock endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
         "irc",
         "models",
         "database",
         "tenant",
         "journal_sql journal history replay",
-        "upstream downstream",
+        "transport upstream downstream",
         "network commands service control",
-        "live_user",
+        "live_user entrance",
         "supervisor",
         "web",
         "cli __main__",

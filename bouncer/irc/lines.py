@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from bouncer.errors import LineTooLongError
 
+MAX_TAGS = 4096
+"""Bytes of a client's tags with the @ and the blank: https://ircv3.net/specs/extensions/message-tags#size-limit ."""
+
+
+def fits(line: bytes, most: int) -> bool:
+    """Whether a client's line (without CR LF) keeps within MAX_TAGS and, behind its tags, `most` bytes with CR LF."""
+    tags = 0
+    if line[:1] == b"@":
+        blank = line.find(b" ")
+        tags = len(line) if blank < 0 else blank + 1
+    return tags <= MAX_TAGS and len(line) - tags + 2 <= most
+
 
 class LineBuffer:
     """Collects bytes and hands out complete lines.

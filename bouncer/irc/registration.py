@@ -117,8 +117,8 @@ class Registration:
     Between a question (Attempt, Exchange, Consult) and its answer lines may be fed on: they are kept (at most MAX_LINES
     and MAX_BYTES since the beginning, then the client is closed) and come into their own with the answer.
 
-    A PASS with a user's name that comes before CAP is tried at once, so that CAP LS can be answered for the network; one
-    that comes later waits for the end of the negotiation, since SASL may make it needless.
+    A PASS with a user's name that comes before CAP is tried at once, so that CAP LS can be answered for the network;
+    one that comes later waits for the end of the negotiation, since SASL may make it needless.
     """
 
     def __init__(self, server: str, offered: Offered, isupport: Sequence[str] = ()) -> None:
@@ -132,7 +132,7 @@ class Registration:
         self._password: str | None = None
         self._login: Login | None = None
         self._claimed = Login("", None, None)
-        self._consulted = False
+        self._consulted = self._listed = False
         self._question: Attempt | Exchange | Consult | None = None
         self._sasl = SaslLines(lambda: self.caps.offered.values.get("sasl", ""))
         self._sasl_tries = 0
@@ -273,9 +273,13 @@ class Registration:
         return [wire("PONG", [self.server, msg.param(0)], self.server, colon=True)]
 
     def _cap(self, msg: Message) -> list[Output]:
-        if self._login is not None and not self._consulted:
+        subcommand = msg.param(0).upper()
+        # What was listed before the login stays as listed until 001, after which NEW and DEL can correct it.
+        asks = subcommand == "LS" or (subcommand == "REQ" and not self._listed)
+        if asks and self._login is not None and not self._consulted:
             self._held.insert(0, msg)
             return self._ask(Consult(self._login))
+        self._listed = self._listed or subcommand == "LS"
         return [*self.caps.handle(msg, self.nick or "*"), *self._complete()]
 
     def _go_away(self, msg: Message) -> list[Output]:
@@ -357,17 +361,16 @@ class Registration:
                 login = login._replace(server=said.server, client=login.client or said.client)
             return [*output, Registered(login, self.nick, said.user, self.realname, self.caps, self._away)]
         if self._password is None:
-            words = "A password is needed: PASS user/server:password, or SASL PLAIN"
-            return [*output, *self._required(), self._numeric(numerics.ERR_PASSWDMISMATCH, words)] + self._close(
-                "No password given"
-            )
+            return [*output, *self._without_password()]
         login_or_none, password = self._named()
         return output + self._ask(Attempt(login_or_none or parse_login(self.user), password, "pass"))
 
-    def _required(self) -> list[bytes]:
-        if "standard-replies" not in self.caps.enabled:
-            return []
-        return [wire("FAIL", ["*", "ACCOUNT_REQUIRED", "You have to log in"], self.server, colon=True)]
+    def _without_password(self) -> list[Output]:
+        words = "A password is needed: PASS user/server:password, or SASL PLAIN"
+        output: list[Output] = [self._numeric(numerics.ERR_PASSWDMISMATCH, words), *self._close("No password given")]
+        if "standard-replies" in self.caps.enabled:
+            output.insert(0, wire("FAIL", ["*", "ACCOUNT_REQUIRED", "You have to log in"], self.server, colon=True))
+        return output
 
     def _authenticate(self, msg: Message) -> list[Output]:
         word = msg.param(0)
@@ -378,15 +381,16 @@ class Registration:
         found = self._sasl.take(word)
         if isinstance(found, Response):
             return self._response(found)
-        if not isinstance(found, Failure):
-            return [*found]
-        if found.numeric == numerics.RPL_SASLMECHS:
+        return self._failure(found) if isinstance(found, Failure) else [*found]
+
+    def _failure(self, failure: Failure) -> list[Output]:
+        if failure.numeric == numerics.RPL_SASLMECHS:
             mechanisms = self.caps.offered.values.get("sasl", "PLAIN")
             listed = self._numeric(numerics.RPL_SASLMECHS, mechanisms, "are available SASL mechanisms")
-            return [listed, *self._sasl_failed(found.words)]
-        if found.numeric == numerics.ERR_SASLFAIL:
-            return self._sasl_failed(found.words)
-        return [self._numeric(found.numeric, found.words)]
+            return [listed, *self._sasl_failed(failure.words)]
+        if failure.numeric == numerics.ERR_SASLFAIL:
+            return self._sasl_failed(failure.words)
+        return [self._numeric(failure.numeric, failure.words)]
 
     def _response(self, response: Response) -> list[Output]:
         if response.mechanism == "SCRAM-SHA-256":

@@ -10,7 +10,17 @@ from bouncer.errors import MalformedLineError
 from bouncer.irc import registration
 from bouncer.irc.caps import Offered
 from bouncer.irc.message import Message
-from bouncer.irc.registration import Attempt, Closed, Login, Output, Registered, Registration, parse_login
+from bouncer.irc.registration import (
+    Attempt,
+    Closed,
+    Consult,
+    Exchange,
+    Login,
+    Output,
+    Registered,
+    Registration,
+    parse_login,
+)
 
 
 def fresh() -> Registration:
@@ -82,7 +92,7 @@ def test_a_wrong_password_ends_the_connection() -> None:
     output = machine.reject("Wrong name or password")
     assert numerics(output) == ["464", "ERROR"]
     assert output[-1] == Closed("Wrong name or password")
-    assert output[0] == b":b.example 464 me :Wrong name or password\r\n"
+    assert output[0] == b":b.example 464 * :Wrong name or password\r\n"
 
 
 def test_without_a_password_nobody_is_let_in() -> None:
@@ -119,6 +129,150 @@ def test_login_by_sasl_plain() -> None:
     assert isinstance(output[-1], Registered)
 
 
+def test_a_password_with_a_name_is_tried_before_the_negotiation_and_the_network_consulted() -> None:
+    machine = fresh()
+    login = Login("alice", "net", None)
+    assert feed(machine, "PASS alice/net:secret", "CAP LS 302", "CAP REQ :away-notify") == [
+        Attempt(login, "secret", "pass")
+    ]
+    assert machine.accept("alice", "*!alice@b") == [Consult(login)]
+    output = machine.offer(Offered.on({"away-notify"}))
+    assert b"away-notify" in b"".join(line for line in output if isinstance(line, bytes))
+    assert output[-1] == b":b.example CAP * ACK :away-notify\r\n"
+    feed(machine, "NICK me", "USER u 0 * r")
+    (done,) = feed(machine, "CAP LS", "CAP END")[-1:]
+    assert isinstance(done, Registered)
+    assert done.caps.enabled == {"away-notify", "cap-notify"}
+
+
+def test_what_was_listed_before_the_login_stays_as_it_was_until_001() -> None:
+    machine = fresh()
+    assert feed(machine, "CAP LS 302", "PASS a:b", "CAP REQ sasl")[-1] == b":b.example CAP * ACK :sasl\r\n"
+    feed(machine, "AUTHENTICATE PLAIN", f"AUTHENTICATE {plain('', 'a', 'b')}")
+    machine.accept("a", "*!a@b")
+    assert numerics(feed(machine, "CAP REQ :away-notify", "CAP LIST")) == ["CAP", "CAP"]
+    assert feed(machine, "CAP LS 302") == [Consult(Login("a", None, None))]
+
+
+def test_a_request_without_a_list_is_answered_for_the_network_too() -> None:
+    machine = fresh()
+    feed(machine, "PASS a:b", "CAP REQ :away-notify")
+    assert machine.accept("a", "*!a@b") == [Consult(Login("a", None, None))]
+    assert machine.offer(Offered.on({"away-notify"})) == [b":b.example CAP * ACK :away-notify\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("password", "user", "login"),
+    [
+        ("alice:x", "alice/net@pc", Login("alice", "net", "pc")),
+        ("alice@phone:x", "alice/net@pc", Login("alice", "net", "phone")),
+        ("alice/one:x", "alice/two@pc", Login("alice", "one", None)),
+        ("alice:x", "bob/net", Login("alice", None, None)),
+    ],
+)
+def test_user_says_what_pass_leaves_open(password: str, user: str, login: Login) -> None:
+    machine = fresh()
+    feed(machine, f"PASS {password}", "NICK me", f"USER {user} 0 * r")
+    (done,) = machine.accept("alice", "me!x@b")
+    assert isinstance(done, Registered)
+    assert done.login == login
+
+
+def test_login_by_scram() -> None:
+    machine = fresh()
+    assert feed(machine, "NICK me", "CAP REQ sasl", "AUTHENTICATE scram-sha-256")[-1] == b"AUTHENTICATE +\r\n"
+    assert feed(machine, "AUTHENTICATE " + base64.b64encode(b"first").decode()) == [Exchange(b"first")]
+    (line,) = machine.challenge(b"challenge", Login("alice", "net", "pc"))
+    assert line == b"AUTHENTICATE " + base64.b64encode(b"challenge") + b"\r\n"
+    assert feed(machine, "AUTHENTICATE " + base64.b64encode(b"final").decode()) == [Exchange(b"final")]
+    assert len(machine.challenge(b"v" * 300)) == 2
+    assert feed(machine, "AUTHENTICATE +") == [Exchange(b"")]
+    assert numerics(machine.accept("alice", "me!u@b", "token's")) == ["900", "903"]
+    (done,) = feed(machine, "USER u 0 * r", "CAP END")
+    assert isinstance(done, Registered)
+    assert done.login == Login("alice", "net", "pc")
+
+
+def test_login_by_certificate() -> None:
+    machine = Registration("b.example", Offered.on([], external=True))
+    feed(machine, "CAP LS 302", "AUTHENTICATE EXTERNAL")
+    assert feed(machine, "AUTHENTICATE +") == [Attempt(Login("", None, None), "", "external")]
+    assert numerics(machine.accept("alice", "*!alice@b", "phone")) == ["900", "903"]
+    (done,) = feed(machine, "NICK me", "USER alice/net 0 * r", "CAP END")
+    assert isinstance(done, Registered)
+    assert done.login == Login("alice", "net", "phone")
+    other = Registration("b.example", Offered.on([], external=True))
+    feed(other, "AUTHENTICATE EXTERNAL")
+    name = base64.b64encode(b"alice/net@pc").decode()
+    assert feed(other, f"AUTHENTICATE {name}") == [Attempt(Login("alice", "net", "pc"), "", "external")]
+
+
+def test_an_exchange_that_is_rejected_can_be_begun_again() -> None:
+    machine = fresh()
+    feed(machine, "AUTHENTICATE SCRAM-SHA-256", "AUTHENTICATE AAAA")
+    assert numerics(machine.reject("No")) == ["904"]
+    assert numerics(feed(machine, "AUTHENTICATE PLAIN")) == ["AUTHENTICATE"]
+    feed(machine, "AUTHENTICATE " + plain("", "a", "b"))
+    assert numerics(machine.accept("a", "a!a@a")) == ["900", "903"]
+
+
+def test_registration_ends_an_exchange_that_goes_on() -> None:
+    machine = fresh()
+    output = feed(machine, "CAP LS", "AUTHENTICATE PLAIN", "NICK me", "USER u 0 * r", "CAP END")
+    assert numerics(output)[-3:] == ["906", "464", "ERROR"]
+    asked = fresh()
+    output = feed(asked, "CAP REQ standard-replies", "NICK me", "USER u 0 * r", "CAP END")
+    assert numerics(output) == ["CAP", "FAIL", "464", "ERROR"]
+
+
+def test_away_before_registration_needs_its_capability() -> None:
+    assert numerics(feed(fresh(), "AWAY :gone")) == ["451"]
+    machine = Registration("b.example", Offered({"draft/pre-away": ""}))
+    lines = (
+        "PASS a:b",
+        "CAP REQ draft/pre-away",
+        "AWAY :*",
+        "AWAY",
+        "AWAY :gone",
+        "NICK me",
+        "USER u 0 * r",
+        "CAP END",
+    )
+    feed(machine, *lines)
+    machine.accept("a", "*!a@b")
+    output = machine.offer(Offered({"draft/pre-away": ""}))
+    assert numerics(output) == ["CAP", "306", "305", "306"]
+    assert isinstance(output[-1], Registered)
+    assert output[-1].away == "gone"
+
+
+def test_isupport_before_registration() -> None:
+    assert numerics(feed(fresh(), "ISUPPORT")) == ["451"]
+    offered = Offered({"draft/extended-isupport": "", "batch": ""})
+    machine = Registration("b.example", offered, ["NETWORK=Bouncer"])
+    feed(machine, "CAP REQ draft/extended-isupport")
+    assert feed(machine, "ISUPPORT") == [b":b.example 005 * NETWORK=Bouncer :are supported by this server\r\n"]
+    feed(machine, "CAP REQ batch")
+    assert numerics(feed(machine, "ISUPPORT")) == ["BATCH", "005", "BATCH"]
+    feed(machine, "AUTHENTICATE PLAIN")
+    known = Registration("b.example", offered, ["NETWORK=Bouncer"])
+    feed(known, "PASS a:b", "CAP REQ :draft/extended-isupport batch", "ISUPPORT")
+    known.accept("a", "*!a@b")
+    output = known.offer(offered, ["NETWORK=Theirs"])
+    begin, line, end = (Message.parse(item.strip()) for item in output[1:] if isinstance(item, bytes))
+    assert (begin.params[1], line.params[1]) == ("draft/isupport", "NETWORK=Theirs")
+    assert f"+{line.tags['batch']}" == begin.params[0]
+    assert f"-{line.tags['batch']}" == end.params[0]
+
+
+def test_a_line_over_the_limit_is_told_and_counted() -> None:
+    machine = fresh()
+    assert machine.too_long() == [b":b.example 417 * :Input line was too long\r\n"]
+    for _ in range(registration.MAX_LINES - 1):
+        machine.too_long()
+    assert isinstance(machine.too_long()[-1], Closed)
+
+
 def test_a_failed_sasl_login_may_be_tried_again_but_not_for_ever() -> None:
     machine = fresh()
     feed(machine, "CAP LS 302")
@@ -132,7 +286,8 @@ def test_a_failed_sasl_login_may_be_tried_again_but_not_for_ever() -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        (["AUTHENTICATE SCRAM-SHA-256"], ["908", "904"]),
+        (["AUTHENTICATE SCRAM-SHA-1"], ["908", "904"]),
+        (["AUTHENTICATE EXTERNAL"], ["908", "904"]),
         (["AUTHENTICATE PLAIN", "AUTHENTICATE *"], ["AUTHENTICATE", "906"]),
         (["AUTHENTICATE PLAIN", "AUTHENTICATE !!!"], ["AUTHENTICATE", "904"]),
         (["AUTHENTICATE PLAIN", "AUTHENTICATE +"], ["AUTHENTICATE", "904"]),
@@ -184,6 +339,8 @@ def test_lines_that_come_while_the_password_is_checked_wait_their_turn() -> None
     ("line", "number"),
     [
         ("JOIN #a", "451"),
+        ("JOIN :", "451"),
+        ("USER a 0 * :", "461"),
         ("FROB", "451"),
         ("NICK", "431"),
         ("NICK :", "431"),
