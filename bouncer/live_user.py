@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from bouncer import tenant
-from bouncer.commands import dispatch
+from bouncer.commands import dispatch, multiline
 from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
@@ -44,6 +44,11 @@ class Session:
         self.network = network
         self.attachment = Attachment(client, network) if network is not None else None
         self.answer = Answer(client, "", SERVER)
+        self.drafts: dict[str, multiline.Draft] = {}
+
+    async def collect(self, msg: Message) -> bool:
+        """Take a line that belongs to one of `drafts`; whether it did."""
+        return await multiline.collect(self, msg)
 
     async def service(self, text: str) -> list[str]:
         """BouncerServ's answer; the command layer switches tenants itself."""
@@ -119,7 +124,7 @@ class LiveUser:
     def _capabilities(self, network: Network) -> None:
         for session in self.sessions.values():
             if session.network is network:
-                session.client.update_caps(network.caps)
+                session.client.update_caps(network.cap_values)
 
     async def stop(self, reason: str) -> None:
         """End every client and every network, and wait."""
@@ -166,11 +171,12 @@ class LiveUser:
         assert attachment is not None  # noqa: S101 - a bound session has one
         client.server = network.settings.name
         client.nick = network.nick
+        client.line_bytes = network.state.isupport.linelen
         self._welcome(client, network)
         if NOTIFY in client.caps:
             self.announcer.greet(session)
         network.attach(attachment)
-        client.update_caps(network.caps)
+        client.update_caps(network.cap_values)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")
 
     async def _catch_up(self, attachment: Attachment, client: Client) -> None:
@@ -238,6 +244,7 @@ class LiveUser:
             return
         if session.network is not None:
             client.nick = session.network.nick
+            client.line_bytes = session.network.state.isupport.linelen
         if msg.command in ("PRIVMSG", "NOTICE") and msg.params and msg.params[0].lower() == "bouncerserv":
             await dispatch(session, msg)  # the service switches tenants itself, an admin's verbs to others' files
             return

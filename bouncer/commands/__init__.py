@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bouncer.commands import bouncer, channels, history, messages, queries, registration
+from bouncer.commands import bouncer, channels, history, messages, multiline, queries, registration
 from bouncer.commands.table import Answer, forward
 from bouncer.downstream import SERVER
 from bouncer.errors import UnsafeLineError
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from bouncer.commands.table import Session
     from bouncer.irc.message import Message
 
-TABLE = registration.table | messages.table | channels.table | history.table | bouncer.table | queries.table
+TABLE = (
+    registration.table
+    | messages.table
+    | multiline.table
+    | channels.table
+    | queries.table
+    | history.table
+    | bouncer.table
+)
 
 
 async def dispatch(session: Session, msg: Message) -> None:

@@ -20,6 +20,8 @@ _ACTION = "\x01ACTION "
 
 async def say(session: Session, msg: Message) -> None:
     """One message, to one target or several; text that the network would cut is sent in pieces."""
+    if session.drafts and await session.collect(msg):
+        return
     targets = msg.param(0).split(",")
     others = [target for target in targets if target.lower() != SERVICE]
     if len(others) < len(targets) and msg.command == "PRIVMSG":
@@ -43,13 +45,17 @@ async def _send(session: Session, msg: Message) -> None:
     if not network.up:
         session.answer.reply("404", msg.param(0) or "*", f"Not sent: {network.settings.name} is not connected")
         return
-    pieces = _pieces(msg, network)
-    if len(pieces) < 2:
+    if msg.command == "TAGMSG" or len(msg.params) < 2:
         await forward(session, msg)
         return
+    longest = max(msg.params[0].split(","), key=len)
+    parts = pieces(msg.command, longest, msg.params[1], network)
+    if len(parts) < 2:
+        await forward(session, msg)
+        return
+    tags = {key: value for key, value in msg.tags.items() if key != "label"}
     lines = [
-        Message(msg.command, [msg.param(0), piece], tags=msg.tags if not number else {})
-        for number, piece in enumerate(pieces)
+        Message(msg.command, [msg.params[0], part], tags={} if number else tags) for number, part in enumerate(parts)
     ]
     if network.ask_all(session.attachment, lines, session.answer.label):
         session.answer.passed = True
@@ -57,14 +63,10 @@ async def _send(session: Session, msg: Message) -> None:
         session.answer.reply("404", msg.param(0), f"Not sent: too much waits for {network.settings.name}")
 
 
-def _pieces(msg: Message, network: Network) -> list[str]:
+def pieces(command: str, target: str, text: str, network: Network) -> list[str]:
     """The text as it fits lines that the network sends on with our mask in front; one where it fits as it is."""
-    if msg.command == "TAGMSG" or len(msg.params) < 2:
-        return [""]
-    target = max(msg.params[0].split(","), key=len)
-    text = msg.params[1]
     mask = network.state.mask if "!" in network.state.mask else f"{network.nick}!{'u' * 10}@{'h' * 63}"
-    head = f":{mask} {msg.command} {target} :\r\n".encode("utf-8", "surrogateescape")
+    head = f":{mask} {command} {target} :\r\n".encode("utf-8", "surrogateescape")
     room = max(64, network.state.isupport.linelen - len(head))
     if len(text.encode("utf-8", "surrogateescape")) <= room:
         return [text]

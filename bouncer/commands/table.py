@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bouncer.commands.bouncer import Announcer
+    from bouncer.commands.multiline import Draft
     from bouncer.config import Config
     from bouncer.downstream import Client
     from bouncer.events import Hub
@@ -133,10 +134,15 @@ class Session(Protocol):
     network: Network | None
     attachment: Attachment | None
     answer: Answer
+    drafts: dict[str, Draft]
+    """Messages of several lines on their way in, by the client's reference."""
 
     @property
     def user(self) -> User:
         """Whose client it is."""
+
+    async def collect(self, msg: Message) -> bool:
+        """Take a line that belongs to one of `drafts`; whether it did."""
 
     async def service(self, text: str) -> list[str]:
         """BouncerServ's answer to a line."""

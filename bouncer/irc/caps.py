@@ -34,9 +34,14 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("cap-notify"),  # ours: NEW and DEL as networks come and go
     ClientCap("draft/chathistory"),  # ours: the stored history
     ClientCap("draft/event-playback"),  # ours: events are stored
+    ClientCap("draft/multiline", "max-bytes=4096,max-lines=24"),  # ours: split where the network has it not
+    ClientCap("draft/no-implicit-names"),  # ours: the names a JOIN brings along are held back
     ClientCap("echo-message"),  # ours: own lines are sent back where the network does not
     ClientCap("invite-notify"),  # nothing to supply: INVITEs of others come or do not
+    ClientCap("labeled-response"),  # ours: the network's labels, or what we know of its answers
     ClientCap("message-tags"),  # ours: msgid on every stored line; client tags as far as the network takes them
+    ClientCap("no-implicit-names"),  # as with draft/
+    ClientCap("soju.im/no-implicit-names"),  # as with draft/
     ClientCap("multi-prefix"),  # state: all mode letters known of a member
     ClientCap("sasl", "PLAIN,SCRAM-SHA-256"),  # ours: the login here; EXTERNAL where there is TLS
     ClientCap("server-time"),  # ours: time of arrival where the network gives none
@@ -51,8 +56,16 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("account-tag", network="account-tag"),
     ClientCap("away-notify", network="away-notify"),
     ClientCap("chghost", network="chghost"),
+    ClientCap("draft/account-registration", network="draft/account-registration"),
+    ClientCap("draft/channel-rename", network="draft/channel-rename"),
+    ClientCap("draft/metadata-3", network="draft/metadata-3"),
+    ClientCap("draft/message-redaction", network="draft/message-redaction"),
     ClientCap("extended-join", network="extended-join"),
+    ClientCap("extended-monitor", network="extended-monitor"),
 )
+
+NO_IMPLICIT_NAMES = frozenset({"no-implicit-names", "draft/no-implicit-names", "soju.im/no-implicit-names"})
+
 
 # Each is asked for in a REQ of its own, so that one refusal costs no other.
 UPSTREAM_WANTED: tuple[str, ...] = (
@@ -62,6 +75,12 @@ UPSTREAM_WANTED: tuple[str, ...] = (
     "batch",
     "cap-notify",
     "chghost",
+    "draft/account-registration",
+    "draft/channel-rename",
+    "draft/message-redaction",
+    "draft/metadata-2",
+    "draft/metadata-3",
+    "draft/multiline",
     "echo-message",
     "extended-join",
     "extended-monitor",
@@ -105,6 +124,8 @@ class Offered:
                 values[cap.name] = cap.value
             elif cap.network in given:
                 values[cap.name] = given[cap.network] or cap.value
+        if given.get("draft/multiline"):
+            values["draft/multiline"] = given["draft/multiline"]
         if external:
             values["sasl"] = _SASL_WITH_TLS
         return cls(values)
@@ -127,6 +148,15 @@ class Offered:
         news = {name: value for name, value in new.values.items() if self.values.get(name) != value}
         added = [f"{name}={value}" if value else name for name, value in news.items()]
         return added, [name for name in self.values if name not in new.values]
+
+
+def multiline_limits(network: Mapping[str, str]) -> tuple[int, int]:
+    """(bytes, lines) of the longest message of several lines, as offered on a network with these capabilities."""
+    offered = Offered.on(network).values["draft/multiline"]
+    limits = dict(item.split("=", 1) for item in offered.split(",") if "=" in item)
+    found = [limits.get(name, "") for name in ("max-bytes", "max-lines")]
+    most, lines = (int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0 for text in found)
+    return most or 4096, lines or 100
 
 
 def _short(names: Iterable[str]) -> list[str]:

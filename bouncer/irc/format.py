@@ -23,7 +23,6 @@ _NEEDS: dict[str, str] = {
     "ACCOUNT": "account-notify",
     "AWAY": "away-notify",
     "CHGHOST": "chghost",  # see chghost_fallback for the others
-    "METADATA": "draft/metadata-2",
     "REDACT": "draft/message-redaction",
     "RENAME": "draft/channel-rename",  # the network of who draws the line has something in its place
     "SETNAME": "setname",
@@ -59,6 +58,8 @@ class Projector:
         self._account_tag = "account-tag" in caps
         changes: dict[str, Callable[[Message, str, str], bytes | None]] = dict.fromkeys(_NEVER, _drop)
         changes.update({command: _drop for command, cap in _NEEDS.items() if cap not in caps})
+        if caps.isdisjoint({"draft/metadata-2", "draft/metadata-3"}):
+            changes["METADATA"] = _drop
         if "invite-notify" not in caps:
             changes["INVITE"] = _own_invite
         if "extended-join" not in caps:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONCAT = "draft/multiline-concat"
+MULTILINE = frozenset({"draft/multiline", "multiline"})
 
 
 class Part(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.errors import UnsafeLineError
 from bouncer.irc import modes, numerics
+from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.message import Message, serialise, wire
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def channel_burst(
     """JOIN, the topic if there is one (332, 333), and the names (353, 366) of one channel."""
     extra = [account or "*", realname] if "extended-join" in caps else []
     lines = [wire("JOIN", [channel.name, *extra], state.mask, colon=bool(extra))]
-    return lines + topic_lines(state, channel, server) + names_lines(state, channel, server, caps)
+    lines += topic_lines(state, channel, server)
+    return lines if not caps.isdisjoint(NO_IMPLICIT_NAMES) else lines + names_lines(state, channel, server, caps)
 
 
 def rename_fallback(

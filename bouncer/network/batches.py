@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer.irc.message import Message
-from bouncer.irc.multiline import CONCAT, Part
+from bouncer.irc.multiline import CONCAT, MULTILINE, Part
 from bouncer.network.answering import acknowledge, bare, label_tag
 from bouncer.network.entry import Entry
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_OPEN = 64
 MAX_PARTS = 1_000
-MULTILINE = ("draft/multiline", "multiline")
 
 
 class Place(NamedTuple):

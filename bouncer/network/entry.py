@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer.irc import multiline
+from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.format import project, projector
 from bouncer.journal import Batch
 
@@ -28,7 +29,8 @@ class Entry(NamedTuple):
     `tag` (`label=…` or `batch=…`). `batch` is the reference of the network's own batch it stands in, for all others.
     `instead` is what clients without a capability are shown, `parts` the lines of a multiline message. `bare` lines
     (BATCH, ACK) go out as they are, with `tag` alone, and only with that capability (`bare` names it).
-    `behind` are whole lines that follow it, each with the capability it needs.
+    `behind` are whole lines that follow it, each with the capability it needs. `implicit`
+    names came with a JOIN, unasked.
     """
 
     message: Message
@@ -46,6 +48,7 @@ class Entry(NamedTuple):
     parts: tuple[Part, ...] = ()
     bare: str = ""
     behind: tuple[tuple[str, bytes], ...] = ()
+    implicit: bool = False
 
 
 def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> bytes:
@@ -56,6 +59,8 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
     if not extra and entry.batch and "batch" in caps:
         extra = f"batch={entry.batch}"
     message = entry.message
+    if entry.implicit and not caps.isdisjoint(NO_IMPLICIT_NAMES):
+        return b""
     if entry.bare:
         if entry.bare not in caps:
             return b""

@@ -62,6 +62,7 @@ class Outgoing:
         self.up = False
         """Whether the network takes our lines."""
         self.server_name = settings.known_server
+        self._known_caps = settings.caps()
         self._router: Router[Question] = Router(self.state.isupport, owner.config.timeouts.reply_s)
         self._labels = Labels()
         self._batches = Batches(self._labels)
@@ -81,10 +82,10 @@ class Outgoing:
 
     @property
     def cap_values(self) -> dict[str, str]:
-        """What the network can do and gives us, with values; from the last connection while there is none."""
-        if self.upstream is None or not self.up:
-            return self.settings.caps()
-        return {name: self.upstream.cap_values.get(name, "") for name in self.upstream.caps}
+        """What the network can do and gives us, with values; while there is no connection, what it last gave."""
+        if self.upstream is not None and self.up:
+            self._known_caps = {name: self.upstream.cap_values.get(name, "") for name in self.upstream.caps}
+        return self._known_caps
 
     def tokens(self) -> list[str]:
         """What ISUPPORT says to clients: the network's word, and ours where it is ours to say."""
@@ -139,14 +140,20 @@ class Outgoing:
         return self._queue.send(self._line(msg, question), question)
 
     def ask_all(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
-        """Send several lines in one go, nothing between them; the first carries the label. False: too many wait."""
+        """Send several messages in one go; the client's label goes with the first. False: too much waits."""
         if not self.up or not self._queue.room(len(lines)):
             return False
         for number, msg in enumerate(lines):
-            if not number:
-                self.ask(attachment, msg, label)
-            else:
-                self._queue.send(msg.raw)
+            self.ask(attachment, msg, "" if number else label)
+        return True
+
+    def ask_whole(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
+        """Send a batch, nothing between its lines; the answer is that to its first. False: too much waits."""
+        if not self.up or not self._queue.room(len(lines)):
+            return False
+        self.ask(attachment, lines[0], label)
+        for msg in lines[1:]:
+            self._queue.send(msg.raw)
         return True
 
     def _line(self, msg: Message, question: Question) -> bytes:

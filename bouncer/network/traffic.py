@@ -45,6 +45,7 @@ _REPLIES = frozenset({"numeric", "other", "names-end", "topic-is", "isupport", "
 _ANSWERS = frozenset({"FAIL", "WARN", "NOTE", "REGISTER", "VERIFY", "HELP"})
 # What a JOIN brings along is news to every client.
 _WITH_JOIN = frozenset({"324", "329", "331", "332", "333", "353", "366"})
+_NAMES = frozenset({"353", "366"})
 _GREETING = frozenset({"002", "003", "004", "250", "251", "252", "253", "254", "255", "265", "266"})
 _DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
 _EVENTFUL = frozenset({"chghost", "isupport", "join", "nick", "rename"})
@@ -167,7 +168,8 @@ class Traffic(Outgoing):
         talk = kind in TALK
         private = done.own and talk and self._private(done)
         entry = Entry(
-            msg, time_ms, msgid, row, only, skip, talk, private, asker, place.tag, place.batch, instead, parts
+            msg, time_ms, msgid, row, only, skip, talk, private, asker, place.tag, place.batch, instead, parts,
+            implicit=only is None and msg.command in _NAMES,
         )  # fmt: skip
         marked = kind == "join" and done.me
         entry = entry._replace(behind=self.marker_lines(msg.param(0))) if marked else entry
