@@ -383,36 +383,42 @@ async def search(
     sender: str = "",
     after_ms: int | None = None,
     before_ms: int | None = None,
+    oldest: bool = False,
+    said: bool = False,
 ) -> list[StoredMessage]:
-    """Messages that hold all words of `text`, newest first, at most `limit`.
+    """Messages that hold all words of `text`, newest first (`oldest`: oldest first), at most `limit`.
 
-    `sender` is a nick; times (ms) are exclusive. Newest means last to arrive: the index is walked backwards and the
-    walk ends at the limit, which no sorting by time or rank could do among half a million hits.
+    `sender` is a nick; times (ms) are exclusive; `said` leaves topics out and takes an empty text for any words.
+    Newest means last to arrive: the index is walked backwards and the walk ends at the limit, which no sorting by time
+    or rank could do among half a million hits.
     """
     query = search_query(text)
-    if not query:
+    if not query and (text or not said):
         return []
-    condition = "f.messages_fts MATCH ?"
-    values: list[object] = [query]
+    values: list[object] = [query] if query else []
+    conditions = ["f.messages_fts MATCH ?"] if query else ["m.redacted IS NULL"]
     if buffer is not None:
         where, params = _where(buffer)
-        condition += f" AND {where}"
+        conditions.append(where)
         values += params
     elif server_id is not None:
-        condition += " AND m.server_id = ?"
+        conditions.append("m.server_id = ?")
         values.append(server_id)
-    if sender:
-        condition += " AND m.sender LIKE ? ESCAPE '\\'"
-        values.append(re.sub(r"([\\%_])", r"\\\1", sender) + "!%")
-    if after_ms is not None:
-        condition += " AND m.time > ?"
-        values.append(after_ms)
-    if before_ms is not None:
-        condition += " AND m.time < ?"
-        values.append(before_ms)
+    if said:
+        conditions.append(f"m.message_type IN {_TYPES}")
+    for condition, value in (
+        ("m.sender LIKE ? ESCAPE '\\'", re.sub(r"([\\%_])", r"\\\1", sender) + "!%" if sender else None),
+        ("m.time > ?", after_ms),
+        ("m.time < ?", before_ms),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    table = "messages_fts f CROSS JOIN messages m ON m.id = f.rowid" if query else "messages m"
+    place = "f.rowid" if query else "m.time" if buffer is not None else "m.id"
     sql = (
-        f"SELECT {_COLUMNS} FROM messages_fts f CROSS JOIN messages m ON m.id = f.rowid "  # noqa: S608 - constants only
-        f"WHERE {condition} ORDER BY f.rowid DESC LIMIT ?"
+        f"SELECT {_COLUMNS} FROM {table} "  # noqa: S608 - constants only
+        f"WHERE {' AND '.join(conditions)} ORDER BY {place} {'ASC' if oldest else 'DESC'} LIMIT ?"
     )
     values.append(max(0, min(limit, MAX_PAGE)))
     return await tenant.read(lambda connection: _rows(connection, sql, values))
