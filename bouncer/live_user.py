@@ -6,13 +6,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from bouncer import journal_sql as sql
 from bouncer import tenant
-from bouncer.commands import dispatch, multiline
+from bouncer.clock import now_ms
+from bouncer.commands import dispatch, metadata, multiline
 from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
 from bouncer.events import Event, Hub
 from bouncer.irc.welcome import channels_burst, registration_burst
+from bouncer.journal import Change
 from bouncer.network import settings
 from bouncer.network.attachment import Attachment
 from bouncer.network.network import Network
@@ -176,6 +179,7 @@ class LiveUser:
         if NOTIFY in client.caps:
             self.announcer.greet(session)
         network.attach(attachment)
+        network.keep(Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address)))
         client.update_caps(network.cap_values)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")
 
@@ -203,7 +207,14 @@ class LiveUser:
             motd=network.motd,
             greeting=network.greeting,
         )
-        lines += channels_burst(state, network.source, client.caps, realname=network.settings.params.realname)
+        lines.insert(len(lines) - 1, metadata.burst(network, client))  # before the end of the MOTD
+        lines += channels_burst(
+            state,
+            network.source,
+            client.caps,
+            realname=network.settings.params.realname,
+            behind_join=network.marker_lines,
+        )
         client.write(b"".join(lines))
         if not network.up:
             why = network.error or ("it is disabled" if not network.settings.enabled else "connecting")

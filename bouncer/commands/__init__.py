@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bouncer.commands import bouncer, channels, history, messages, multiline, queries, registration
+from bouncer.commands import (
+    bouncer,
+    channels,
+    history,
+    markers,
+    messages,
+    metadata,
+    multiline,
+    playback,
+    queries,
+    registration,
+    search,
+)
 from bouncer.commands.table import Answer, forward
 from bouncer.downstream import SERVER
 from bouncer.errors import UnsafeLineError
@@ -20,6 +32,10 @@ TABLE = (
     | channels.table
     | queries.table
     | history.table
+    | markers.table
+    | metadata.table
+    | playback.table
+    | search.table
     | bouncer.table
 )
 

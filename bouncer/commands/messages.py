@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bouncer.commands import playback
 from bouncer.commands.table import Command, forward
 from bouncer.irc.lines import split_text
 from bouncer.irc.message import Message
@@ -21,6 +22,10 @@ _ACTION = "\x01ACTION "
 async def say(session: Session, msg: Message) -> None:
     """One message, to one target or several; text that the network would cut is sent in pieces."""
     if session.drafts and await session.collect(msg):
+        return
+    if msg.param(0).lower() == playback.TARGET:
+        if msg.command == "PRIVMSG":
+            await playback.command(session, msg.param(1))
         return
     targets = msg.param(0).split(",")
     others = [target for target in targets if target.lower() != SERVICE]

@@ -34,8 +34,10 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("cap-notify"),  # ours: NEW and DEL as networks come and go
     ClientCap("draft/chathistory"),  # ours: the stored history
     ClientCap("draft/event-playback"),  # ours: events are stored
+    ClientCap("draft/metadata-2", "max-subs=100,max-keys=100,max-value-bytes=400"),  # ours: for the user's clients
     ClientCap("draft/multiline", "max-bytes=4096,max-lines=24"),  # ours: split where the network has it not
     ClientCap("draft/no-implicit-names"),  # ours: the names a JOIN brings along are held back
+    ClientCap("draft/read-marker"),  # ours: how far the user has read
     ClientCap("echo-message"),  # ours: own lines are sent back where the network does not
     ClientCap("invite-notify"),  # nothing to supply: INVITEs of others come or do not
     ClientCap("labeled-response"),  # ours: the network's labels, or what we know of its answers
@@ -48,8 +50,13 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("setname"),  # nothing to supply: SETNAME of others comes or does not
     ClientCap("soju.im/bouncer-networks"),  # ours: BOUNCER
     ClientCap("soju.im/bouncer-networks-notify"),  # ours: BOUNCER NETWORK as networks change
+    ClientCap("soju.im/read"),  # as draft/read-marker
+    ClientCap("soju.im/search"),  # ours: the stored history has an index
     ClientCap("standard-replies"),  # ours: FAIL, WARN, NOTE
     ClientCap("userhost-in-names"),  # state: masks as far as seen
+    ClientCap("znc.in/batch"),  # an older name for batch, around playback
+    ClientCap("znc.in/playback"),  # ours: the stored history, by time
+    ClientCap("znc.in/server-time-iso"),  # an older name for server-time
     ClientCap("znc.in/self-message"),  # ours: own direct messages of other clients
     ClientCap("soju.im/account-required", request=False),  # ours: nobody is let in without a login
     ClientCap("account-notify", network="account-notify"),
