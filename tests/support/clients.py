@@ -119,7 +119,7 @@ chatnets = {{ net = {{ type = "IRC"; nick = "al"; cmdmax = "1000"; }}; }};
 
 
 class WeeChat:
-    """weechat-headless, its flood protection off as well; `shown` is what its logger has written of all buffers, since the first start."""
+    """weechat-headless, its flood protection off too; `shown` is what its logger has written since the first start."""
 
     name = "weechat"
 

@@ -64,7 +64,7 @@ async def test_a_server_is_added_changed_and_deleted(
     async with page_of(chromium, installation.url, width=width, script=script) as page:
         await page.get_by_role("link", name="Add server").click()
         await page.get_by_label("Name", exact=True).fill("lib era")
-        await page.get_by_label("Address").fill("irc.libera.chat")
+        await page.get_by_label("Address", exact=True).fill("irc.libera.chat")
         await page.get_by_label("Channels to join").fill("#python")
         await page.get_by_role("button", name="Add server").click()
         field = page.get_by_label("Name", exact=True)
@@ -77,7 +77,7 @@ async def test_a_server_is_added_changed_and_deleted(
         await expect(page.get_by_role("link", name="#python", exact=True)).to_be_visible()
 
         await page.get_by_role("link", name="Edit").click()
-        await page.get_by_label("Address").fill("irc.oftc.net")
+        await page.get_by_label("Address", exact=True).fill("irc.oftc.net")
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_text("irc.oftc.net:6697").first).to_be_visible()
         await page.get_by_role("button", name="Disconnect").click()
