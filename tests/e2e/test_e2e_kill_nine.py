@@ -104,7 +104,7 @@ class Client:
                 if self._asking is None:
                     self._asking = self.answered
                     self.send("PING settled")
-        elif line.endswith("PONG bouncer :settled"):
+        elif " PONG " in line and line.endswith(":settled"):
             self._heard_at = self.traffic.sent
         elif found := SHOWN.match(line):
             self._settle(int(found[3]))
