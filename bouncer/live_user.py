@@ -14,6 +14,7 @@ from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
 from bouncer.events import Event, Hub
+from bouncer.irc.supported import UNBOUND, in_batches
 from bouncer.irc.welcome import channels_burst, registration_burst
 from bouncer.journal import Change
 from bouncer.network import settings
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VERSION = "bouncer"
-UNBOUND = ("NETWORK=Bouncer", "CHANTYPES=#&", "CASEMAPPING=ascii", "CHATHISTORY=1000", "BOUNCER_NETID")
-"""ISUPPORT of a connection that is bound to no network."""
 
 
 class Session:
@@ -56,7 +55,8 @@ class Session:
     async def service(self, text: str) -> list[str]:
         """BouncerServ's answer; the command layer switches tenants itself."""
         server = self.network.settings.name if self.network is not None else None
-        return await self.user.bouncerserv.handle(self.user.user_id, text, server=server)
+        user, certificate = self.user, self.client.certificate
+        return await user.bouncerserv.handle(user.user_id, text, server=server, certificate=certificate)
 
 
 class LiveUser:
@@ -215,26 +215,23 @@ class LiveUser:
             realname=network.settings.params.realname,
             behind_join=network.marker_lines,
         )
-        client.write(b"".join(lines))
+        client.write(b"".join(in_batches(lines, network.source, client.caps)))
         if not network.up:
             why = network.error or ("it is disabled" if not network.settings.enabled else "connecting")
             client.notice(f"Not connected to {network.settings.name}: {why}", source=network.source)
 
     def _welcome_unbound(self, client: Client) -> None:
         names = ", ".join(one.settings.name for one in self.networks.values()) or "none yet"
-        client.write(
-            b"".join(
-                registration_burst(
-                    server=SERVER,
-                    nick=client.nick,
-                    mask=f"{client.nick}!{client.nick}@{SERVER}",
-                    network="Bouncer",
-                    created="with the bouncer",
-                    version=VERSION,
-                    tokens=UNBOUND,
-                )
-            )
+        lines = registration_burst(
+            server=SERVER,
+            nick=client.nick,
+            mask=f"{client.nick}!{client.nick}@{SERVER}",
+            network="Bouncer",
+            created="with the bouncer",
+            version=VERSION,
+            tokens=UNBOUND,
         )
+        client.write(b"".join(in_batches(lines, SERVER, client.caps)))
         if NETWORKS in client.caps:
             return
         client.notice(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.commands import (
     bouncer,
+    certificates,
     channels,
     history,
     markers,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TABLE = (
     registration.table
+    | certificates.table
     | messages.table
     | multiline.table
     | channels.table

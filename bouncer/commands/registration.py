@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from bouncer.commands.bouncer import NOTIFY
 from bouncer.commands.table import Command
+from bouncer.irc.supported import UNBOUND, in_batches
+from bouncer.irc.welcome import isupport_lines
 
 if TYPE_CHECKING:
     from bouncer.commands.table import Session
@@ -45,6 +47,18 @@ async def too_late(session: Session, _msg: Message) -> None:
     session.answer.reply("462", "You may not reregister")
 
 
+async def authenticated(session: Session, _msg: Message) -> None:
+    """Nobody is registered here without having logged in."""
+    session.answer.reply("907", "You have already authenticated")
+
+
+async def isupport(session: Session, _msg: Message) -> None:
+    """https://ircv3.net/specs/extensions/extended-isupport ."""
+    network, client, source = session.network, session.client, session.answer.source
+    lines = isupport_lines(source, client.nick, network.tokens() if network is not None else UNBOUND)
+    session.answer.write(b"".join(in_batches(lines, source, client.caps)))
+
+
 table = {
     "CAP": Command(cap, 1),
     "PING": Command(ping, 1),
@@ -52,5 +66,6 @@ table = {
     "QUIT": Command(leave),
     "USER": Command(too_late),
     "PASS": Command(too_late),
-    "AUTHENTICATE": Command(too_late),
+    "AUTHENTICATE": Command(authenticated),
+    "ISUPPORT": Command(isupport),
 }

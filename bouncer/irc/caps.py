@@ -58,6 +58,8 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("znc.in/playback"),  # ours: the stored history, by time
     ClientCap("znc.in/server-time-iso"),  # an older name for server-time
     ClientCap("znc.in/self-message"),  # ours: own direct messages of other clients
+    ClientCap("draft/extended-isupport"),  # ours: ISUPPORT, also before registration; 005 in a batch
+    ClientCap("soju.im/client-cert"),  # ours: CLIENTCERT
     ClientCap("soju.im/account-required", request=False),  # ours: nobody is let in without a login
     ClientCap("account-notify", network="account-notify"),
     ClientCap("account-tag", network="account-tag"),

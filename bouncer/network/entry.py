@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bouncer.irc import multiline
 from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.format import project, projector
+from bouncer.irc.supported import in_batches
 from bouncer.journal import Batch
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
     if entry.parts:
         return _multiline(entry, caps, extra)
     line = project(message, caps, entry.time, entry.msgid, nick, extra=extra) or b""
+    if message.command == "005" and not extra:
+        line = b"".join(in_batches([message.body + b"\r\n"], message.source or "", caps))
     return line + b"".join(more for cap, more in entry.behind if cap in caps) if entry.behind else line
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from bouncer.irc.message import wire
+from bouncer.irc.supported import in_batches
 from bouncer.irc.welcome import isupport_lines
 from bouncer.network.attachment import wants
 from bouncer.network.entry import line_of
@@ -84,4 +85,4 @@ class FanOut:
             if attachment.shown_nick != state.nick:
                 attachment.client.write(wire("NICK", [state.nick], attachment.shown_nick))
                 attachment.shown_nick = state.nick
-            attachment.client.write(b"".join(tokens))
+            attachment.client.write(b"".join(in_batches(tokens, self._network.source, attachment.caps)))
