@@ -144,5 +144,5 @@ def test_any_line_becomes_one_line_or_none(command: bytes, words: list[bytes], c
         assert line.endswith(b"\r\n")
         assert not set(line[:-2]) & set(b"\r\n\0")
         assert line.startswith(b"@") == bool(
-            caps & {"server-time", "message-tags"} or (tagged and "account-tag" in caps)
+            caps & {"server-time", "znc.in/server-time-iso", "message-tags"} or (tagged and "account-tag" in caps)
         )

@@ -7,47 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.room import CAPS, ask, named, on_room, reader, said, stamp
+
 if TYPE_CHECKING:
     from tests.live.conftest import Attached, House
-    from tests.support.network import Peer, ScriptedNetwork
-
-UPSTREAM = ("message-tags", "server-time")
-CAPS = "server-time message-tags batch draft/chathistory standard-replies"
-
-
-def stamp(ms: int) -> str:
-    return f"2026-01-02T03:04:{5 + ms // 1000:02}.{ms % 1000:03}Z"
-
-
-async def on_room(house: House, network: ScriptedNetwork) -> Peer:
-    await house.user("alice")
-    await house.server("alice", network, channels="#Room")
-    peer = await network.accept()
-    await peer.welcome(caps=UPSTREAM)
-    await peer.expect("JOIN", "#Room")
-    await peer.let_in("#Room", "@friend")
-    await peer.barrier()
-    return peer
-
-
-async def said(peer: Peer, count: int, *, apart: int = 2, to: str = "#Room") -> None:
-    """`count` messages m0, m1 … with msgids id0, id1 …, `apart` ms between them."""
-    await peer.send(
-        *(f"@time={stamp(n * apart)};msgid=id{n} :friend!f@example PRIVMSG {to} :m{n}" for n in range(count))
-    )
-    await peer.barrier()
-
-
-async def reader(house: House, caps: str = CAPS) -> Attached:
-    client = await house.client("alice/net@reader", caps=caps)
-    await client.until(" 366 ")
-    await client.barrier()
-    return client
-
-
-async def ask(client: Attached, line: str) -> list[str]:
-    client.send(line)
-    return (await client.barrier())[:-1]
+    from tests.support.network import ScriptedNetwork
 
 
 async def page(client: Attached, line: str) -> list[str]:
@@ -58,10 +22,6 @@ async def page(client: Attached, line: str) -> list[str]:
     assert last.endswith(f" BATCH -{found[1]}")
     assert all(f"batch={found[1]}" in each.split(" ")[0] for each in inside)
     return [each.rpartition(":")[2] for each in inside]
-
-
-def named(*numbers: int) -> list[str]:
-    return [f"m{number}" for number in numbers]
 
 
 @pytest.mark.parametrize("kind", ["msgid", "timestamp"])
