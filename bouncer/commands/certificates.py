@@ -44,7 +44,7 @@ async def _create(session: Session, msg: Message) -> None:
         return
     name = as_text(msg.param(1)) or session.client.name or session.client.nick
     await session.user.service.certificates.enrol(session.user.user_id, certificate, name)
-    session.answer.reply("CLIENTCERT", "CREATE")
+    session.answer.write(wire("CLIENTCERT", ["CREATE"], session.answer.source))
 
 
 async def _list(session: Session, _msg: Message) -> None:
@@ -60,7 +60,7 @@ async def _delete(session: Session, msg: Message) -> None:
     if not which:
         raise NotFoundError("this connection shows no TLS client certificate")
     await session.user.service.certificates.remove(session.user.user_id, which)
-    session.answer.reply("CLIENTCERT", "DELETE", *([given] if given else []))
+    session.answer.write(wire("CLIENTCERT", ["DELETE", *([given] if given else [])], session.answer.source))
 
 
 def _fingerprint(row: ClientCertificate) -> str:
