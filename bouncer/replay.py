@@ -161,7 +161,7 @@ class _Style:
         tags += "draft/chathistory-context;" if self._tags else ""
         params = [to, stored.msgid, *([reason] if reason else [])]
         body = wire("REDACT", params, source or None, colon=bool(reason))
-        return (f"@{tags[:-1]} ".encode() if tags else b"") + body
+        return line + (f"@{tags[:-1]} ".encode() if tags else b"") + body
 
     def _event(self, stored: StoredMessage) -> bytes:
         message = message_of(stored, self._nick)

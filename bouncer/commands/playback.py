@@ -95,7 +95,7 @@ async def _clear(session: Session, network: Network, names: str) -> None:
     rows: list[tuple[object, ...]] = [(found.folded, CLEARED, str(now), now, network.server_id) for found in cleared]
     if rows:
         network.keep(Change(sql.METADATA_SET, rows))
-    _say(session, f"Cleared for playback: {len(cleared)}")
+    _say(session, f"{len(cleared)} cleared for playback")
 
 
 async def _list(session: Session, network: Network, names: str) -> None:
