@@ -29,13 +29,15 @@ class Ingest:
     def __init__(self, server_id: int, state: NetworkState) -> None:
         self.server_id = server_id
         self._state = state
+        self._to_self = ""
 
     def add(self, batch: Batch, msg: Message, done: Applied, time_ms: int, msgid: str) -> int:
         """Add rows and changes; returns the index of the line's first row, -1 when it has none."""
         kind = done.kind
         first = len(batch.rows)
         if kind in TALK:
-            batch.rows.append(self._talk(msg, done, time_ms, msgid))
+            if not self._again(done, msgid):
+                batch.rows.append(self._talk(msg, done, time_ms, msgid))
         elif kind in _EVENTS:
             self._event(batch, msg, done, time_ms, msgid)
         elif kind == "invite":
@@ -52,6 +54,13 @@ class Ingest:
         elif kind == "names-end":
             self._roster(batch, done.target, done.members)
         return first if len(batch.rows) > first else -1
+
+    def _again(self, done: Applied, msgid: str) -> bool:
+        """Whether these are words to ourselves that came before: a network with echo-message brings them twice."""
+        if not done.own or done.is_channel or not self._state.is_own(done.target):
+            return False
+        last, self._to_self = self._to_self, msgid
+        return last == msgid
 
     def fold(self, name: str) -> str:
         """A name as it is looked up."""
