@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TALK = frozenset({"privmsg", "notice", "action"})
 _EVENTS = frozenset({"join", "part", "quit", "kick", "nick", "topic", "mode"})
-_REACTIONS = ("+draft/react", "+draft/reply", "+reply")
+_REACTIONS = ("+draft/persist", "+draft/react", "+draft/reply", "+draft/unreact", "+react", "+reply", "+unreact")
+"""Client tags that make a TAGMSG part of the conversation; typing and the like passes."""
 
 
 class Ingest:
