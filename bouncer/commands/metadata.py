@@ -40,6 +40,7 @@ async def metadata(session: Session, msg: Message) -> None:
         answer.fail("METADATA", "INVALID_TARGET", middle(target), "This connection is not bound to a network")
         return
     if CAP in network.caps and not _is_ours(subcommand.upper(), arguments):
+        _follow_too(session, network, subcommand.upper(), arguments)
         await forward(session, msg)
         return
     handler = _SUBCOMMANDS.get(subcommand.upper())
@@ -57,6 +58,17 @@ def _is_ours(subcommand: str, arguments: list[str]) -> bool:
     """Whether a line is about nothing but keys of ours."""
     keys = arguments[:1] if subcommand == "SET" else arguments
     return subcommand in ("GET", "SET", "SUB", "UNSUB") and bool(keys) and all(key.startswith(OURS) for key in keys)
+
+
+def _follow_too(session: Session, network: Network, subcommand: str, keys: list[str]) -> None:
+    """Keys of ours among those that the network answers for."""
+    subs = network.metadata.subs(session.client)
+    for key in keys:
+        if key.startswith(OURS) and valid_key(key):
+            if subcommand == "SUB" and len(subs) < MAX_SUBS:
+                subs[key] = None
+            elif subcommand == "UNSUB":
+                subs.pop(key, None)
 
 
 def valid_target(target: str) -> bool:
@@ -213,15 +225,6 @@ def burst(network: Network, client: Client) -> bytes:
         return b""
     lines = [_message(network, network.nick, key, value) for key, value in _visible(network, SELF)]
     return _in_batch(network, "metadata", [network.nick], lines)
-
-
-def joined(network: Network, client: Client, channel: str) -> bytes:
-    """The values of a channel just joined that the client follows; nothing where there are none."""
-    if CAP not in client.caps:
-        return b""
-    subs = network.metadata.subs(client)
-    values = [(key, value) for key, value in _visible(network, network.fold(channel)) if key in subs]
-    return b"".join(_message(network, channel, key, value) for key, value in values)
 
 
 def _visible(network: Network, kept: str) -> list[tuple[str, str]]:

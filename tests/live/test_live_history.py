@@ -205,3 +205,15 @@ async def test_a_thousand_messages_are_the_most_of_one_page(house: House, networ
     await said(peer, 1_005, apart=0)
     client = await reader(house)
     assert await page(client, "CHATHISTORY LATEST #room * 5000") == named(*range(5, 1_005))
+
+
+async def test_words_to_ourselves_are_there_once(house: House, network: ScriptedNetwork) -> None:
+    peer = await on_room(house, network, caps=("message-tags", "server-time", "echo-message"))
+    client = await reader(house, caps=f"{CAPS} echo-message")
+    client.send("PRIVMSG alice :to myself")
+    await peer.expect("PRIVMSG", "alice", "to myself")
+    line = f"@time={stamp(1)};msgid=own :alice!a@b PRIVMSG alice :to myself"
+    await peer.send(line, line)
+    await peer.barrier()
+    await client.barrier()
+    assert await page(client, "CHATHISTORY LATEST alice * 10") == ["to myself"]

@@ -154,3 +154,8 @@ async def test_where_the_network_keeps_values_only_our_own_keys_stay_with_us(
     client.send("METADATA * SET url there")
     await peer.expect("METADATA", "*", "SET", "url", "there")
     assert await said(client, f"METADATA #room SET {PINNED} 1") == [f"761 alice #room {PINNED} * :1"]
+    client.send(f"METADATA * SUB avatar {PINNED}")
+    await peer.expect("METADATA", "*", "SUB", "avatar", PINNED)
+    other = await client_of(house)
+    await said(other, f"METADATA #room SET {PINNED} 0")
+    await client.until(f" METADATA #room {PINNED} * :0")
