@@ -19,6 +19,7 @@ from web.context import CONFIG, SERVICE, SESSIONS
 from web.routes import ROUTES
 from web.sessions import SessionRows
 from web.streams import STREAMS, Streams
+from web.websocket import SOCKETS, Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,11 +59,13 @@ def make_app(config: Config, service: Service) -> web.Application:
         ],
     )
     app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
+    app[SOCKETS] = Sockets()
     app[ASSETS] = Assets.read(HERE / "static")
     _templates(app)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(middlewares.security_headers)
     app.on_shutdown.append(app[STREAMS].close)
+    app.on_shutdown.append(app[SOCKETS].close)
     return app
 
 

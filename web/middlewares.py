@@ -7,7 +7,6 @@ import ipaddress
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import aiohttp_session
 from aiohttp import web
@@ -16,12 +15,13 @@ from bouncer import tenant
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
 from web.auth import sign_in_path
 from web.context import CONFIG, render, see_other
+from web.origin import from_here
 from web.sessions import ADDRESS, SIGNED_IN
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-    from bouncer.config import Config, Network
+    from bouncer.config import Network
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,10 @@ LONG_S = 600.0
 """The same for what takes long with much history."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PUBLIC = frozenset({"session.new", "session.create", "static"})
-STREAMS = frozenset({"events"})
+PUBLIC = frozenset({"session.new", "session.create"})
+OPEN = frozenset({"static", "socket"})
+"""What asks for no session at all; IRC clients log in in their own way."""
+STREAMS = frozenset({"events", "socket"})
 LONG = frozenset({"server.delete"})
 FRAGMENTS = frozenset({"events", "server.state"})
 PASSWORD_FIRST = frozenset({"account.password", "account.password.update", "session.delete"})
@@ -124,40 +126,6 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
     return await handler(request)
 
 
-def from_here(request: web.Request, config: Config) -> bool:
-    """Whether an unsafe request comes from our own pages.
-
-    Browsers say so in Sec-Fetch-Site, older ones (and any over plain http to another host) in Origin. Origin is
-    compared with the public URL where there is one: the request's own Host is not what the browser saw when a proxy is
-    between, and anyone can make a name point here. A request with neither header is not from a browser.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return True
-    if config.web.public_url:
-        public = urlsplit(config.web.public_url)
-        return origin == f"{public.scheme}://{public.netloc}"
-    return origin == f"http://{request.host}" and _is_ours(request.host, config)
-
-
-def _is_ours(host: str, config: Config) -> bool:
-    """A Host nobody else can make point here: a literal address, localhost, or the listener's own name."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    if name == "localhost" or (config.web.listen is not None and name == config.web.listen.host):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 @web.middleware
 async def client_address(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Set `request[ADDRESS]`: who asks, for the throttle; X-Forwarded-For counts only from a trusted proxy."""
@@ -188,7 +156,7 @@ def _trusted(address: str, trusted: tuple[Network, ...]) -> bool:
 async def signed_in(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Only the signed-in pass, each inside the tenant of the session's user; the id never comes from the request."""
     route = request.match_info.route.name
-    if route == "static":
+    if route in OPEN:
         return await handler(request)
     await aiohttp_session.get_session(request)
     user = request.get(SIGNED_IN)

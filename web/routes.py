@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from web import assets
+from web import assets, websocket
 from web.views import account, channels, events, messages, servers, session
 
 ID = "{id:[0-9]+}"
@@ -39,5 +39,6 @@ ROUTES = (
     web.get(f"/conversations/{ID}", messages.show_conversation, name="conversation"),
     web.get(f"/conversations/{ID}/messages", messages.conversation, name="conversation.messages"),
     web.get("/events", events.stream, name="events"),
+    web.get("/socket", websocket.attach, name="socket"),
     web.get("/static/{name}", assets.show, name="static"),
 )

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bouncer.events import ClientInfo, Hub, ServerState
+from bouncer.errors import RefusedError
+from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from bouncer.transport import Transport
+
+
+NOT_RUNNING = "no bouncer is running"
 
 
 class Live(Protocol):
@@ -32,6 +38,9 @@ class Live(Protocol):
     async def drop_client(self, user_id: int, client_id: int) -> bool:
         """Disconnect one client; False when it is gone already."""
 
+    async def serve(self, transport: Transport) -> None:
+        """Serve a client of IRC that came over the panel, to its end."""
+
     async def connect(self, user_id: int, server_id: int) -> None:
         """Connect now, forgetting any back-off."""
 
@@ -43,6 +52,18 @@ class Live(Protocol):
 
     def hub(self, user_id: int) -> Hub:
         """The stream of this user's events."""
+
+    def forget_client(self, user_id: int, name: str) -> None:
+        """Keep no receipts of this client name any more; its rows are deleted after this."""
+
+    def status(self) -> LiveStatus:
+        """How the whole bouncer is doing; RefusedError when none runs."""
+
+    def broadcast(self, text: str) -> int:
+        """Tell every attached client of every user; gives how many."""
+
+    async def reload_configuration(self) -> None:
+        """Read the configuration again; raises BouncerError when it cannot be used, and changes nothing then."""
 
     async def flush(self, user_id: int) -> None:
         """Return when everything received so far for this user is on disk."""
@@ -74,6 +95,11 @@ class Offline:
         """No client is attached."""
         return False
 
+    async def serve(self, transport: Transport) -> None:
+        """There is nobody to be served by."""
+        transport.write(b"ERROR :The bouncer is not running\r\n")
+        transport.close()
+
     async def connect(self, user_id: int, server_id: int) -> None:
         """The row says so already; the next start connects."""
 
@@ -90,3 +116,18 @@ class Offline:
 
     async def flush(self, user_id: int) -> None:
         """Nothing is waiting to be written."""
+
+    def forget_client(self, user_id: int, name: str) -> None:
+        """Nothing lives that would remember it."""
+
+    def status(self) -> LiveStatus:
+        """Nothing to tell of."""
+        raise RefusedError(NOT_RUNNING)
+
+    def broadcast(self, text: str) -> int:  # noqa: ARG002 - the protocol's shape
+        """No client is attached."""
+        raise RefusedError(NOT_RUNNING)
+
+    async def reload_configuration(self) -> None:
+        """The next start reads it."""
+        raise RefusedError(NOT_RUNNING)
