@@ -63,7 +63,14 @@ class UnsafeLineError(BouncerError):
 
 
 class ConnectError(BouncerError):
-    """An upstream could not be reached or let us in; the message is for the user."""
+    """An upstream could not be reached or let us in; the message is for the user.
+
+    `permanent`: trying again without a change of settings would not help.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class TenantError(BouncerError):

@@ -178,6 +178,7 @@ class LiveUser:
         self._welcome(client, network)
         if NOTIFY in client.caps:
             self.announcer.greet(session)
+        attachment.background = client.away == "*"
         network.attach(attachment)
         network.keep(Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address)))
         client.update_caps(network.cap_values)
@@ -214,6 +215,7 @@ class LiveUser:
             client.caps,
             realname=network.settings.params.realname,
             behind_join=network.marker_lines,
+            hides=network.hides,
         )
         client.write(b"".join(in_batches(lines, network.source, client.caps)))
         if not network.up:

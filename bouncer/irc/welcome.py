@@ -85,14 +85,17 @@ def channels_burst(
     account: str = "*",
     realname: str = "",
     behind_join: Callable[[str], Iterable[tuple[str, bytes]]] = lambda _name: (),
+    hides: Callable[[str], bool] = lambda _name: False,
 ) -> list[bytes]:
     """What a client that attaches is shown of all channels: `channel_burst` of each, in the order they were joined.
 
     `account` ("*" for none) and `realname` are our own, for extended-join. `behind_join` gives lines to follow the
-    JOIN of a channel, each with the capability it needs.
+    JOIN of a channel, each with the capability it needs; `hides` tells of a channel that is not shown.
     """
     lines: list[bytes] = []
     for channel in state.channels.values():
+        if hides(channel.name):
+            continue
         burst = channel_burst(state, channel, server, caps, account=account, realname=realname)
         lines += [*burst[:1], *(line for cap, line in behind_join(channel.name) if cap in caps), *burst[1:]]
     return lines

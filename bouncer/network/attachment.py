@@ -73,6 +73,9 @@ class NetworkPort(Protocol):
     def acknowledged(self, client: str, message_id: int) -> None:
         """A client name has everything up to that message."""
 
+    def hides(self, channel: str) -> bool:
+        """Whether clients do not see this channel, although we are on it."""
+
 
 def wants(entry: Entry, caps: frozenset[str]) -> bool:
     """Own words to a nick are shown only to clients that know a line from themselves is no line to themselves."""
@@ -87,6 +90,8 @@ class Attachment:
         self.network = network
         self.shown_nick = network.nick
         self.holding = True
+        self.background = False
+        """Whether nobody sits in front of it (draft/pre-away): it does not keep us from being away."""
         self.played = 0
         self.closed = False
         self._stamped = False
@@ -150,8 +155,16 @@ class Attachment:
 
     async def _play_first(self, until: int) -> None:
         for buffer in await history.buffers(self.network.server_id):
+            if self.network.hides(buffer.folded):
+                continue
             messages = await history.latest(buffer.buffer, FIRST_MESSAGES, events=False)
             await self._play([message for message in messages if message.id <= until])
+
+    async def play_channel(self, folded: str) -> None:
+        """The newest messages of a channel that is shown again, to a client that does not ask for them itself."""
+        found = await history.find_buffer(self.network.server_id, folded)
+        if found is not None and "draft/chathistory" not in self.client.caps and not self.closed:
+            await self._play(await history.latest(found.buffer, FIRST_MESSAGES, events=False))
 
     async def _play_since(self, cursor: int) -> int:
         while True:
@@ -169,6 +182,8 @@ class Attachment:
         by_buffer: dict[tuple[int | None, int | None], list[history.StoredMessage]] = {}
         for message in messages:
             if message.own and message.channel_id is None and not self._knows_itself():
+                continue
+            if message.channel_id is not None and self.network.hides(message.target):
                 continue
             by_buffer.setdefault((message.channel_id, message.conversation_id), []).append(message)
         for (channel, _), group in by_buffer.items():

@@ -102,7 +102,7 @@ class Question:
     leaves. `awaited` tells that the network ends its answer with a line we know, and has not yet.
     """
 
-    __slots__ = ("answered", "attachment", "awaited", "command", "deadline", "label", "params", "reply", "tags")
+    __slots__ = ("answered", "attachment", "awaited", "command", "deadline", "hook", "label", "params", "reply", "tags")
 
     def __init__(
         self,
@@ -121,6 +121,8 @@ class Question:
         self.answered = False
         self.awaited = False
         self.reply: Reply | None = None
+        self.hook: Callable[[Message], None] | None = None
+        """Shown the answer to a question of ours."""
 
 
 class Turn:

@@ -27,7 +27,8 @@ class SendQueue(Generic[T]):
         self._sent = sent
         self._queue: deque[tuple[bytes, T | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._tokens = float(burst)
+        self._burst = 0
+        self._tokens = 0.0
         self._filled_at = 0.0
         self.configure(burst=burst, interval_ms=interval_ms)
 
@@ -36,9 +37,10 @@ class SendQueue(Generic[T]):
 
     def configure(self, *, burst: int, interval_ms: int) -> None:
         """Change the limit; what waits is sent by the new one."""
+        # A limit that was off begins with a full bucket, however much went through before.
+        self._tokens = min(self._tokens, float(burst)) if self._burst else float(burst)
         self._burst = burst
         self._interval_s = max(interval_ms, 1) / 1000
-        self._tokens = min(self._tokens, float(burst))
         if not burst and self._timer is not None:
             self._timer.cancel()
             self._flush()
@@ -84,7 +86,8 @@ class SendQueue(Generic[T]):
         while self._queue and (not self._burst or self._tokens >= 1 or not self._queue[0][0]):
             line, item = self._queue.popleft()
             if line:
-                self._tokens -= 1
+                if self._burst:
+                    self._tokens -= 1
                 self._write(line)
             if item is not None:
                 self._sent(item)

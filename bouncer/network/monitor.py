@@ -83,6 +83,11 @@ class Monitors:
         if attachment in self._lists:
             self._drop(attachment)
 
+    def release(self, name: str) -> None:
+        """We do not wait for that nick any more; unless a client watches it, neither does the network."""
+        if not self._watched(self._network.fold(name)):
+            self._network.send(serialise("MONITOR", ["-", name]))
+
     def renew(self) -> None:
         """A new connection knows nobody yet."""
         names = {folded: name for mine in self._lists.values() for folded, name in mine.items()}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bouncer import history, tenant
@@ -14,7 +15,9 @@ from bouncer.clock import now_ms
 from bouncer.errors import ConnectError, UnsafeLineError
 from bouncer.events import Event, ServerState
 from bouncer.irc.message import Message, as_text, serialise
+from bouncer.irc.welcome import channel_burst
 from bouncer.journal import Batch, Change
+from bouncer.network import startup
 from bouncer.network.outgoing import SAYS
 from bouncer.network.settings import load
 from bouncer.network.traffic import Traffic
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
     from bouncer.upstream import NoteKind
 
 log = logging.getLogger(__name__)
-
-REGAIN_S = 30.0
 
 
 class Network(Traffic):
@@ -52,6 +53,8 @@ class Network(Traffic):
         self._dirty_receipts: dict[str, int] = {}
         self._loaded = False
         self._stopping = False
+        self._place = 0
+        self._refused = False
 
     # -- what it is like now ---------------------------------------------------------------------------------------
 
@@ -96,6 +99,7 @@ class Network(Traffic):
         """Follow a changed row; only what needs it costs a new connection."""
         old, self.settings = self.settings, settings
         self.configure()
+        self.detached.apply(settings.rules)
         if old.enabled != settings.enabled or (settings.enabled and old.needs_reconnect(settings)):
             await self.reconnect("settings changed" if settings.enabled else "disconnected by the user")
         elif self.up and old.params.nickname != settings.params.nickname:
@@ -111,6 +115,7 @@ class Network(Traffic):
     async def reconnect(self, reason: str) -> None:
         """Leave, forget the back-off, and connect anew if the row is enabled."""
         self._backoff = self._new_backoff()
+        self._place = 0
         self._kick.set()
         if self.upstream is not None:
             await self.upstream.quit(self.settings.quit_message or reason, 3.0)
@@ -131,7 +136,9 @@ class Network(Traffic):
                 await self._refresh()
                 reason = await self._attempt()
                 self._lost(reason)
-                if self.settings.enabled and not self._kick.is_set():
+                if self._refused and self.settings.enabled:
+                    await self._kick.wait()  # asking again would not help: a change of the row, or the user, says when
+                elif self.settings.enabled and not self._kick.is_set():
                     await self._wait(self._backoff.delay())
 
     async def _load(self) -> None:
@@ -156,12 +163,16 @@ class Network(Traffic):
             log.warning("server %d: its row cannot be read: %s", self.server_id, error)
             return
         self.settings = next((one for one in found if one.server_id == self.server_id), self.settings)
+        self.detached.apply(self.settings.rules)
 
     async def _attempt(self) -> str:
         trusted = self.settings.trusted
+        self._refused = False
         self._enter("connecting")
+        places = [(self.settings.params.address, self.settings.params.port), *self.settings.fallbacks]
+        address, port = places[self._place % len(places)]
         upstream = Upstream(
-            self.settings.params,
+            replace(self.settings.params, address=address, port=port),
             self,
             allow=lambda address: self.owner.allows(address, trusted=trusted),
             room=lambda: self.owner.journal.room(self.tenant_id),
@@ -172,6 +183,10 @@ class Network(Traffic):
             reason = await upstream.run()
         except ConnectError as error:
             reason = str(error)
+            self._place += 1
+            if len(places) > 1:
+                reason = f"{address}: {reason}"
+            self._refused = error.permanent
         finally:
             self.upstream = None
         if self._connected_since is not None:
@@ -221,10 +236,10 @@ class Network(Traffic):
         self.event("registered", f"as {as_text(self.nick)}")
         self.on_capabilities()
         self._fanout.network_is_up()
-        for line in self.settings.connect_commands:
-            self.send(line.encode().lstrip(b"/"))
-        self._join_all()
-        self.owner.group.spawn(self._regain(self.upstream), name=f"regain-{self.tenant_id}-{self.server_id}")
+        self.monitors.renew()
+        self.presence.registered()
+        self.keeper.registered()
+        self.owner.group.spawn(self._begin(self.upstream), name=f"begin-{self.tenant_id}-{self.server_id}")
 
     def _remember(self) -> None:
         """Keep what clients that attach before the next connection is up are told of the network."""
@@ -233,34 +248,23 @@ class Network(Traffic):
         values = (as_text(self.nick), known, caps, self.server_name, self.server_id)
         self._submit(Batch(lambda _batch, _stored: None, changes=[Change(sql.SERVER_KNOWN, values)]))
 
-    def _join_all(self) -> None:
-        """Channels with keys first, packed into lines of at most 400 bytes."""
-        names: list[str] = []
-        keys: list[str] = []
-        for name, key in sorted(self.settings.joins, key=lambda join: join[1] is None):
-            if names and len(",".join([*names, *keys, name, key or ""]).encode()) > 400:
-                self._send_join(names, keys)
-                names, keys = [], []
-            names.append(name)
-            if key:
-                keys.append(key)
-        if names:
-            self._send_join(names, keys)
-
-    def _send_join(self, names: list[str], keys: list[str]) -> None:
-        try:
-            self.send(serialise("JOIN", [",".join(names), *([",".join(keys)] if keys else [])]))
-        except UnsafeLineError as error:
-            self._tell(f"a channel cannot be joined: {error}")
-
-    async def _regain(self, upstream: Upstream | None) -> None:
-        """While we have another nick than the wanted one, ask for it; a network refuses cheaply."""
-        while self.settings.keep_nick and upstream is self.upstream and self.up:
-            if self.state.is_own(self.settings.params.nickname):
-                return
-            await asyncio.sleep(REGAIN_S)
-            if upstream is self.upstream and not self.state.is_own(self.settings.params.nickname):
-                self.ask(None, Message("NICK", [self.settings.params.nickname]))
+    async def _begin(self, upstream: Upstream | None) -> None:
+        """Say what the user wants said first, then join."""
+        for step in startup.commands(self.settings.connect_commands, self.nick):
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+            elif upstream is self.upstream:
+                try:
+                    self.send(step)
+                except UnsafeLineError as error:
+                    self._tell(f"a connect command cannot be sent: {error}")
+        if upstream is not self.upstream:
+            return
+        for params in startup.joins(self.settings.joins):
+            try:
+                self.send(serialise("JOIN", params))
+            except UnsafeLineError as error:
+                self._tell(f"a channel cannot be joined: {error}")
 
     def _lost(self, reason: str) -> None:
         """The connection is gone: rosters are emptied, clients told, unsent lines answered."""
@@ -269,6 +273,7 @@ class Network(Traffic):
         self._connected_since = None
         self._identified = ""
         unsent = self._queue.reset()
+        self.keeper.stop()
         self._alone(self._give_up)
         self._barriers.reset()
         self._batches.reset()
@@ -276,7 +281,7 @@ class Network(Traffic):
         changes = [Change(sql.ALL_LEFT, (self.server_id,)), Change(sql.ALL_ROSTERS_CLEAR, (self.server_id,))]
         self._submit(Batch(lambda _batch, _stored: None, changes=changes))
         self.event("disconnected" if was_up else "failed", reason)
-        self._enter("disconnected")
+        self._enter("failed" if self._refused else "disconnected")
         if was_up or self._backoff.attempt == 0:
             self._tell(f"Not connected to {self.settings.name}: {reason}")
         for question in unsent:
@@ -284,11 +289,42 @@ class Network(Traffic):
                 self._tell(f"Not sent to {' '.join(question.params)}", question.attachment)
         self.on_capabilities()
 
+    # -- channels that clients see or not ---------------------------------------------------------------------------
+
+    def show_channel(self, name: str) -> None:
+        """Show a channel to every client as if we had joined it just now."""
+        channel = self.state.channels.find(name)
+        if channel is None:
+            return
+        for attachment in self.attachments:
+            if attachment.holding:
+                continue
+            realname = self.settings.params.realname
+            lines = channel_burst(self.state, channel, self.source, attachment.caps, realname=realname)
+            attachment.client.write(b"".join(lines))
+            self.owner.group.spawn(
+                self._play(attachment, channel.name), name=f"shown-{self.tenant_id}-{self.server_id}"
+            )
+
+    async def _play(self, attachment: Attachment, name: str) -> None:
+        async with tenant.switch(self.owner.user_id):
+            await attachment.play_channel(self.fold(name))
+
+    def hides(self, channel: str) -> bool:
+        """Whether clients do not see this channel, although we are on it."""
+        return self.detached.hides(channel)
+
+    def hide_channel(self, name: str) -> None:
+        """Tell every client that we are no longer on it."""
+        if name in self.state.channels:
+            self._show(Message("PART", [self.state.channels[name].name, "Detached"], source=self.state.mask))
+
     # -- to the clients --------------------------------------------------------------------------------------------
 
     def attach(self, attachment: Attachment) -> None:
         """A client has come; it holds live lines until it has been played what it missed."""
         self.attachments.append(attachment)
+        self.presence.changed()
         self._changed()
 
     def detach(self, attachment: Attachment) -> None:
@@ -297,6 +333,7 @@ class Network(Traffic):
             self.attachments.remove(attachment)
         attachment.close()
         self.monitors.gone(attachment)
+        self.presence.changed()
         self.save_receipts()
         self._changed()
 
@@ -307,6 +344,11 @@ class Network(Traffic):
             if not self._dirty_receipts:
                 asyncio.get_running_loop().call_soon(self.save_receipts)
             self._dirty_receipts[client] = message_id
+
+    def forget_receipt(self, client: str) -> None:
+        """This client name is as one that was never here."""
+        self.receipts.pop(client, None)
+        self._dirty_receipts.pop(client, None)
 
     def save_receipts(self) -> None:
         """Hand changed receipts to the journal."""

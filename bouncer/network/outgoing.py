@@ -128,12 +128,22 @@ class Outgoing:
         """
         return self.up and self._queue.send(line)
 
-    def ask(self, attachment: Attachment | None, msg: Message, label: str = "") -> bool:
-        """Send a line on and remember who asked, with the client's `label`; without attachment nobody is answered."""
+    def ask(
+        self,
+        attachment: Attachment | None,
+        msg: Message,
+        label: str = "",
+        hook: Callable[[Message], None] | None = None,
+    ) -> bool:
+        """Send a line on and remember who asked, with the client's `label`; False: not connected, or too much waits.
+
+        Without attachment no client is shown the answer, but `hook` is.
+        """
         if not self.up:
             return False
         tags = msg.tags if msg.has_tags else None
         question = Question(attachment, msg.command, msg.params, label, tags)
+        question.hook = hook
         if msg.command == "TAGMSG" and "message-tags" not in self.caps:
             # The network would not understand; our other clients do.
             return self._queue.send(b"", question)

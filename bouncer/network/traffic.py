@@ -11,6 +11,7 @@ from bouncer import journal_sql as sql
 from bouncer import vault
 from bouncer.events import Event
 from bouncer.irc.format import chghost_fallback
+from bouncer.irc.highlight import mentions
 from bouncer.irc.isupport import client_tokens
 from bouncer.irc.message import Message, MsgidFactory, as_text
 from bouncer.irc.multiline import joined
@@ -19,14 +20,17 @@ from bouncer.journal import Batch, Change, ignore_release
 from bouncer.network.answering import Reply, acknowledge
 from bouncer.network.barriers import BARRIER
 from bouncer.network.batches import NOWHERE, Place
+from bouncer.network.detached import Detached
 from bouncer.network.entry import Entry, Question, Turn
 from bouncer.network.fanout import FanOut
 from bouncer.network.ingest import TALK, Ingest
 from bouncer.network.markers import Markers
 from bouncer.network.metadata import Metadata
-from bouncer.network.monitor import Monitors
-from bouncer.network.outgoing import SAYS, Outgoing
-from bouncer.network.own import REFUSALS, Said
+from bouncer.network.nickkeeper import NickKeeper
+from bouncer.network.outgoing import SAYS
+from bouncer.network.own import Said
+from bouncer.network.presence import Presence
+from bouncer.network.replies import Replies
 from bouncer.upstream import is_own_pong
 
 if TYPE_CHECKING:
@@ -38,38 +42,28 @@ if TYPE_CHECKING:
 
 _msgid = MsgidFactory()
 _HIDDEN = frozenset({"CAP", "AUTHENTICATE", "PING", "ERROR"})
-_JOIN_ERRORS = frozenset({"403", "405", "437", "471", "473", "474", "475", "476", "477", "489"})
 _SPOKEN = frozenset({"privmsg", "notice", "action", "tagmsg", "ctcp"})
 _REPLIES = frozenset({"numeric", "other", "names-end", "topic-is", "isupport", "motd-end"})
-# No numerics, and yet an answer to who asked.
-_ANSWERS = frozenset({"FAIL", "WARN", "NOTE", "REGISTER", "VERIFY", "HELP"})
-# What a JOIN brings along is news to every client.
-_WITH_JOIN = frozenset({"324", "329", "331", "332", "333", "353", "366"})
 _NAMES = frozenset({"353", "366"})
-_GREETING = frozenset({"002", "003", "004", "250", "251", "252", "253", "254", "255", "265", "266"})
 _DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
 _EVENTFUL = frozenset({"chghost", "isupport", "join", "nick", "rename"})
-_MONITORED = frozenset({"730", "731"})
-MAX_MOTD_LINES = 500
 MAX_KEYS = 200
 
 
-class Traffic(Outgoing):
+class Traffic(Replies):
     """The half of a network that handles lines; `network.Network` adds the life of its connection."""
 
     def __init__(self, owner: Owner, settings: ServerSettings) -> None:
         super().__init__(owner, settings)
-        self.motd: list[str] = []
-        self.greeting: dict[str, Message] = {}
-        """002 to 004 and the numbers of users, as the network sent them when it let us in."""
         self.released_id = 0
-        self.monitors = Monitors(self)
+        self.presence = Presence(self)
+        self.keeper = NickKeeper(self)
+        self.detached = Detached(self, settings.rules)
         self.markers = Markers()
         self.metadata = Metadata()
         self._ingest = Ingest(self.server_id, self.state)
         self._fanout = FanOut(self)
         self._keys: dict[str, str] = {}
-        self._joins: dict[str, Question] = {}
 
     # -- out of the journal ----------------------------------------------------------------------------------------
 
@@ -153,15 +147,11 @@ class Traffic(Outgoing):
             if not shown:
                 return
         elif done.own:
-            if kind in _SPOKEN:
-                question, only, skip, stored = self._echoed(msg, question, done)
-            elif question is None and kind in _DONE_BY_US:
-                question = self._done(msg, done)
+            question, only, skip, stored = self._ours(msg, question, done)
         row = self._ingest.add(turn.batch, msg, done, time_ms, msgid) if stored else -1
-        instead = None
-        if kind in _EVENTFUL:
-            instead = self._follow(msg, done, old_nick, question, turn)
-            msg = self._cleaned(msg) if kind == "isupport" else msg
+        instead = self._follow(msg, done, old_nick, question, turn) if kind in _EVENTFUL else None
+        if kind == "isupport":
+            msg = self._cleaned(msg)
         if row < 0 and kind not in _SPOKEN:
             msgid = ""  # only what can be referred to has one
         asker = question.attachment if question is not None else None
@@ -171,12 +161,28 @@ class Traffic(Outgoing):
             msg, time_ms, msgid, row, only, skip, talk, private, asker, place.tag, place.batch, instead, parts,
             implicit=only is None and msg.command in _NAMES,
         )  # fmt: skip
-        marked = kind == "join" and done.me
-        entry = entry._replace(behind=self.marker_lines(msg.param(0))) if marked else entry
+        if kind == "join" and done.me:
+            entry = entry._replace(behind=self.marker_lines(msg.param(0)))
+        seen = self._visible(entry, done, turn) if self.detached else entry
+        if seen is None:
+            return
         if question is None:
-            turn.entries.append(entry)
+            turn.entries.append(seen)
         else:
-            self._add(entry, question, turn)
+            self._add(seen, question, turn)
+
+    def _visible(self, entry: Entry, done: Applied, turn: Turn) -> Entry | None:
+        """What clients are shown of a line while some channels are hidden from them."""
+        highlight = entry.talk and mentions(done.text, self.state.nick, self.state.isupport.casemap)
+        return self.detached.entry(entry, done, turn, highlight=highlight)
+
+    def show_channel(self, name: str) -> None:
+        """Show a channel to every client as if we had joined it just now."""
+        raise NotImplementedError
+
+    def hide_channel(self, name: str) -> None:
+        """Tell every client that we are no longer on it."""
+        raise NotImplementedError
 
     def _follow(
         self, msg: Message, done: Applied, old_nick: str, question: Question | None, turn: Turn
@@ -184,6 +190,8 @@ class Traffic(Outgoing):
         """What else a rarer event entails; returns what clients that do not know it are shown in its place."""
         if done.kind == "nick":
             self._ingest.renamed(turn.batch, done, old_nick)
+            if done.me:
+                self.keeper.renamed()
         elif done.kind == "join":
             if done.me:
                 self._joined(turn.batch, done, question)
@@ -232,6 +240,7 @@ class Traffic(Outgoing):
     def _joined(self, batch: Batch, done: Applied, question: Question | None) -> None:
         for channel in done.channels:
             folded = self.fold(channel)
+            self.detached.joined(channel)
             if question is not None and question.reply is not None:
                 self._joins[folded] = question
             key = self._keys.pop(folded, None)
@@ -254,67 +263,6 @@ class Traffic(Outgoing):
             return msg
         return Message(msg.command, [msg.params[0], *kept, msg.params[-1]], source=msg.source)
 
-    # -- who gets a reply ------------------------------------------------------------------------------------------
-
-    def _route(
-        self, msg: Message, question: Question | None, turn: Turn
-    ) -> tuple[bool, Question | None, Attachment | None]:
-        """Whether anybody is shown a reply, whose answer it is, and the one client that alone is shown it."""
-        command = msg.command
-        answer = command.isdigit() or command in _ANSWERS
-        if not self.up:
-            self._greeted(msg)
-            return not answer, None, None
-        if command in _JOIN_ERRORS:
-            self._join_refused(msg, turn)
-        if question is not None:
-            if not answer or (question.command == "JOIN" and command in _WITH_JOIN):
-                return True, question, None
-            return question.attachment is not None, question, question.attachment
-        if command in _MONITORED:
-            self.monitors.news(msg, turn)
-            return False, None, None
-        if not answer:
-            return True, None, None
-        return self._route_by_kind(msg, turn)
-
-    def _route_by_kind(self, msg: Message, turn: Turn) -> tuple[bool, Question | None, Attachment | None]:
-        """On a network without labels: by what was asked and not yet answered."""
-        command = msg.command
-        if command in _WITH_JOIN and self._joins:
-            joining = self._joins.get(self.fold(msg.param(2) if command == "353" else msg.param(1)))
-            if joining is not None and joining.reply is not None and not joining.reply.closed:
-                return True, joining, None
-        if command in REFUSALS and (said := self._own.refused(self._folded(msg))) is not None:
-            self._router.settled(said.question.command, said.target)
-            return said.question.attachment is not None, said.question, said.question.attachment
-        found = self._router.reply(msg, turn.loop_now)
-        if isinstance(found, Question):
-            if self._router.finished:
-                found.awaited = False
-            return found.attachment is not None, found, found.attachment
-        return True, None, None
-
-    def _folded(self, msg: Message) -> list[str]:
-        return [self.fold(param) for param in msg.params[1:]]
-
-    def _greeted(self, msg: Message) -> None:
-        command = msg.command
-        if command == "372" and len(self.motd) < MAX_MOTD_LINES:
-            self.motd.append(as_text(msg.params[-1]).removeprefix("- "))
-        elif command == "375":
-            self.motd.clear()
-        elif command == "001":
-            self.motd.clear()
-            self.greeting.clear()
-            self.server_name = as_text(msg.source or "")
-        elif command in _GREETING:
-            self.greeting[command] = msg
-
-    def _join_refused(self, msg: Message, turn: Turn) -> None:
-        values = (as_text(msg.params[-1]), self.server_id, self.fold(msg.param(1)))
-        turn.batch.changes.append(Change(sql.CHANNEL_ERROR, values))
-
     # -- our own words ---------------------------------------------------------------------------------------------
 
     def remember_key(self, channel: str, key: str) -> None:
@@ -322,10 +270,20 @@ class Traffic(Outgoing):
         if key and len(self._keys) < MAX_KEYS:
             self._keys[self.fold(channel)] = as_text(key)
 
+    def _ours(
+        self, msg: Message, question: Question | None, done: Applied
+    ) -> tuple[Question | None, Attachment | None, Attachment | None, bool]:
+        """For a line whose source is us: whose it was, `only`, `skip`, and whether it is to be stored."""
+        if done.kind in _SPOKEN:
+            return self._echoed(msg, question, done)
+        if question is None and done.kind in _DONE_BY_US:
+            question = self._done(msg, done)
+        return question, None, None, True
+
     def _echoed(
         self, msg: Message, question: Question | None, done: Applied
     ) -> tuple[Question | None, Attachment | None, Attachment | None, bool]:
-        """For a line of ours that came back: whose it was, `only`, `skip`, and whether it is to be stored."""
+        """`_ours` for words that came back."""
         if question is None:
             said = self._own.echoed(msg.command, self.fold(msg.param(0)), msg.param(1)) if len(self._own) else None
             if said is None:

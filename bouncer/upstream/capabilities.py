@@ -42,8 +42,8 @@ class Owner(Protocol):
     def note(self, kind: NoteKind, text: str) -> None:
         """Tell the user."""
 
-    def fail(self, reason: str) -> None:
-        """End the connection for this reason."""
+    def fail(self, reason: str, *, permanent: bool = False) -> None:
+        """End the connection for this reason; permanent: it would end so again."""
 
     def welcomed(self) -> None:
         """001 has come."""

@@ -61,6 +61,7 @@ class Upstream:
         self._client.connection = self._connection
         self._reader = Reader(LINE_LIMIT, self._odd)
         self._reason: str | None = None
+        self._permanent = False
         self._started = False
         self._ended = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -135,7 +136,7 @@ class Upstream:
         reason = self._reason or "closed by the server"
         if reason == _QUIT or self.registered:
             return reason
-        raise ConnectError(reason)
+        raise ConnectError(reason, permanent=self._permanent)
 
     def send(self, line: bytes) -> None:
         """Write one line (without CR LF) at once, past any flood control; nothing happens once `connected` is false.
@@ -237,8 +238,9 @@ class Upstream:
         """Hand a note up."""
         self._report("a note", lambda: self._events.note(kind, text))
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, *, permanent: bool = False) -> None:
         """End the connection; the first reason given is the one reported."""
+        self._permanent = self._permanent or (permanent and self._reason is None)
         self._end(reason)
         self._connection.abort()
 

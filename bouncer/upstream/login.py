@@ -154,7 +154,7 @@ class SaslClient(CapabilityClient):
         self._outcome = why
         self._capabilities_negotiating.discard("sasl")
         if self.params.auth_required:
-            self.owner.fail(f"SASL failed: {why}")
+            self.owner.fail(f"SASL failed: {why}", permanent=True)
             return
         self.owner.note("sasl", f"failed: {why}; not logged in to an account")
         self.end_negotiation()

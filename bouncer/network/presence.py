@@ -1,0 +1,61 @@
+"""Owns whether the network takes us for away: what a person said last, and away by ourselves while nobody is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from bouncer.irc.message import Message
+
+if TYPE_CHECKING:
+    from bouncer.network.attachment import Attachment
+    from bouncer.network.settings import ServerSettings
+
+DEFAULT_TEXT = "Not here right now; what you say is kept"
+
+
+class Network(Protocol):
+    """What it needs of its network."""
+
+    attachments: list[Attachment]
+    settings: ServerSettings
+    up: bool
+
+    def ask(self, attachment: Attachment | None, msg: Message, label: str = "") -> bool:
+        """Send a line; without attachment nobody is shown the answer."""
+
+
+class Presence:
+    """`said` is the text a person set with AWAY, "" for none; it outlives connections and is never overridden."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.said = ""
+        self._auto = False
+
+    def registered(self) -> None:
+        """A new connection begins as not away."""
+        self._auto = False
+        if self.said:
+            self._send(self.said)
+        self.changed()
+
+    def person(self, text: str) -> None:
+        """Somebody typed AWAY (text, or "" for back), which goes to the network by itself."""
+        self.said = text
+        self._auto = False
+
+    def changed(self) -> None:
+        """A client came, went, or is only in the background from now on."""
+        network = self._network
+        if not network.up:
+            return
+        present = any(not attachment.background for attachment in network.attachments)
+        if present and self._auto:
+            self._auto = False
+            self._send(self.said)
+        elif not present and not self._auto and not self.said and network.settings.auto_away:
+            self._auto = True
+            self._send(network.settings.away_message or DEFAULT_TEXT)
+
+    def _send(self, text: str) -> None:
+        self._network.ask(None, Message("AWAY", [text] if text else []))
