@@ -28,7 +28,7 @@ class WebSocket:
     """A `bouncer.transport.Transport`; what is written is sent by a task of its own, so that nobody waits."""
 
     external = False
-    certificate = None
+    certificate: bytes | None = None
 
     def __init__(self, request: web.Request, config: Config) -> None:
         self.address: str = request[ADDRESS]
@@ -95,7 +95,7 @@ class WebSocket:
         """End it now."""
         self._closing = True
         if self._request.transport is not None:
-            self._request.transport.abort()  # type: ignore[attr-defined]  # each transport of a socket has it
+            self._request.transport.abort()
         if self._sender is not None:
             self._sender.cancel()
 
