@@ -47,6 +47,20 @@ class ClientInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveStatus:
+    """How the whole bouncer is doing; times in ms (UTC for `started_at`), rows since the start."""
+
+    started_at: int
+    users: int
+    servers_connected: int
+    servers_enabled: int
+    clients: int
+    lag_ms: int
+    rows_stored: int
+    rows_lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """`server` (state of server_id changed), `servers` (rows added or gone), `roster`, `message`, `overflow`."""
 

@@ -9,13 +9,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from bouncer import tasks
+from bouncer.clock import now_ms
 from bouncer.commands.bouncer import NETWORKS, find
 from bouncer.downstream import Client
 from bouncer.entrance import Entrance
-from bouncer.errors import CommandError, ConfigError
-from bouncer.events import ClientInfo, Hub, ServerState
+from bouncer.errors import CommandError, ConfigError, RefusedError
+from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState
+from bouncer.irc.lines import split_text
 from bouncer.journal import Journal, Trouble
 from bouncer.live_user import LiveUser
+from bouncer.looplag import LoopLag
 from bouncer.service import Service
 from bouncer.service.bouncerserv import BouncerServ
 from bouncer.service.outbound import refusal
@@ -23,7 +26,7 @@ from bouncer.tls import ServerTls
 from bouncer.transport import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from bouncer.config import Config
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BROADCAST_BYTES = 400
+"""Text in one line of a broadcast."""
 START_AT_ONCE = 20
 """Users whose files are opened side by side at the start."""
 SETTLE_S = 1.5
@@ -64,6 +69,10 @@ class Supervisor:
         self._registering: dict[str, int] = {}
         self._hubs: dict[int, Hub] = {}
         self._by_client: dict[int, LiveUser] = {}
+        self.started_at = now_ms()
+        self.on_reload: Callable[[], Awaitable[None]] | None = None
+        """Reads the configuration again and gives it to `reload`; None where there is no file to read."""
+        self._lag = LoopLag()
 
     @property
     def listening(self) -> list[str]:
@@ -74,6 +83,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Open the listeners, then bring every enabled user to life."""
+        self._lag.start()
         self.journal.start()
         await self._listen(self.config)
         users = [user.id for user in await self.service.users.list() if user.enabled]
@@ -95,6 +105,7 @@ class Supervisor:
         await asyncio.gather(*(user.stop(reason) for user in self.users.values()), return_exceptions=True)
         await self._clients.cancel()
         await self.journal.close()
+        self._lag.stop()
         self._listeners.clear()
 
     async def reload(self, config: Config) -> None:
@@ -331,6 +342,40 @@ class Supervisor:
     def hub(self, user_id: int) -> Hub:
         """The stream of this user's events; it outlives a restart of the user."""
         return self._hubs.setdefault(user_id, Hub())
+
+    def forget_client(self, user_id: int, name: str) -> None:
+        """Keep no receipts of this client name any more."""
+        live = self.users.get(user_id)
+        for network in live.networks.values() if live is not None else ():
+            network.forget_receipt(name)
+
+    def status(self) -> LiveStatus:
+        """How the whole bouncer is doing."""
+        networks = [network for user in self.users.values() for network in user.networks.values()]
+        return LiveStatus(
+            started_at=self.started_at,
+            users=len(self.users),
+            servers_connected=sum(network.up for network in networks),
+            servers_enabled=sum(network.settings.enabled for network in networks),
+            clients=sum(len(user.sessions) for user in self.users.values()),
+            lag_ms=self._lag.worst_ms,
+            rows_stored=self.journal.stats.rows,
+            rows_lost=self.journal.stats.lost,
+        )
+
+    def broadcast(self, text: str) -> int:
+        """Tell every attached client of every user; gives how many."""
+        clients = [session.client for user in self.users.values() for session in user.sessions.values()]
+        for client in clients:
+            for line in split_text(" ".join(text.split()), BROADCAST_BYTES):
+                client.notice(line)
+        return len(clients)
+
+    async def reload_configuration(self) -> None:
+        """Read the configuration again."""
+        if self.on_reload is None:
+            raise RefusedError("there is no configuration to read again")
+        await self.on_reload()
 
     async def flush(self, user_id: int) -> None:
         """Everything received so far is on disk, or ten seconds have passed."""

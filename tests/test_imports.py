@@ -14,7 +14,7 @@ LONGEST_LINES = 450
 ROWS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors clock endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
+        "errors clock looplag endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
         "irc",
         "models",
         "database",

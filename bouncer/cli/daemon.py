@@ -132,6 +132,7 @@ class Daemon:
         stack.callback(self._service.close)
         await self._service.users.repair()
         stack.push_async_callback(_step, "disconnecting", self._disconnect, QUIT_S)
+        self._supervisor.on_reload = self._read_again
         await self._supervisor.start()
         stack.push_async_callback(_step, "closing the panel", self._close_panel)
         if config.web.listen is not None:
@@ -177,14 +178,20 @@ class Daemon:
         self._tasks.spawn(self._reload(), name="reload")
 
     async def _reload(self) -> None:
-        """Read the configuration again; one that cannot be used changes nothing."""
+        """Read the configuration again on a signal: what is wrong with it is for the log."""
+        try:
+            await self._read_again()
+        except BouncerError as error:
+            log.error("the configuration was not read again: %s", error)
+
+    async def _read_again(self) -> None:
+        """Read the configuration again; one that cannot be used raises and changes nothing."""
         async with self._reloading:
             self._notifier.reloading()
             try:
                 await self._apply(await asyncio.to_thread(configuration.load, self._path))
-            except BouncerError as error:
-                log.error("the configuration was not read again: %s", error)
-            self._notifier.ready()
+            finally:
+                self._notifier.ready()
 
     async def _apply(self, config: Config) -> None:
         changed = configuration.differences(self._config, config)

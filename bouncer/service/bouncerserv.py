@@ -39,6 +39,8 @@ OPTIONS = {
     "detach_after_s": "--detach-after",
 }
 """What a field is called here where it is not by its own name."""
+SECRETS = {"user": "password", "sasl": "auth_password"}
+"""Which secret `--password` is; `server` has one of that name of its own."""
 IMPLIED = frozenset({"update", "connect", "disconnect", "status"})
 """Verbs of `server` that mean the server one is attached to when none is named."""
 
@@ -50,14 +52,17 @@ class BouncerServ:
         self.service = service
         self._parsers = {admin: irc_commands(admin=admin) for admin in (False, True)}
 
-    async def handle(self, user_id: int, text: str, *, server: str | None) -> list[str]:
+    async def handle(
+        self, user_id: int, text: str, *, server: str | None, certificate: bytes | None = None
+    ) -> list[str]:
         """The answer to one line: lines without CR LF, at most 400 bytes each, at least one; raises nothing expected.
 
-        `server` is the name of the server the asking client is attached to, None on the control connection.
+        `server` is the name of the server the asking client is attached to, None on the control connection;
+        `certificate` the TLS certificate (DER) it shows.
         """
         answer = _Answer()
         try:
-            await self._handle(user_id, text, server, answer)
+            await self._handle(user_id, text, server, certificate, answer)
         except UsageError as error:
             words = str(error)
             answer.line(words if "say " in words.lower() or "help" in words else f"{words}. Say: help")
@@ -70,7 +75,9 @@ class BouncerServ:
             answer.line(f"Error: {' '.join(str(error).split())}")
         return answer.lines or ["Done."]
 
-    async def _handle(self, user_id: int, text: str, server: str | None, answer: _Answer) -> None:
+    async def _handle(
+        self, user_id: int, text: str, server: str | None, certificate: bytes | None, answer: _Answer
+    ) -> None:
         try:
             words = shlex.split(text)
         except ValueError as error:
@@ -81,8 +88,9 @@ class BouncerServ:
             _help([_expand(word, nouns) for word in words[1:2]], nouns, answer)
             return
         args = self._parse(words, nouns, user, server)
-        secrets = {"password": args.password} if args.noun == "user" and getattr(args, "password", None) else {}
-        await commands.run(Request(self.service, args, answer, secrets, trusted=user.admin))
+        secret = SECRETS.get(args.noun)
+        secrets = {secret: args.password} if secret and getattr(args, "password", None) else {}
+        await commands.run(Request(self.service, args, answer, secrets, user.admin, certificate))
 
     def _parse(self, words: list[str], nouns: list[str], user: User, server: str | None) -> argparse.Namespace:
         """The command, with prefixes of noun and verb written out, and who and where added."""

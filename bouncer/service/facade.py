@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
+from bouncer.service.clients import Clients
 from bouncer.service.files import TenantFiles
+from bouncer.service.histories import Histories
 from bouncer.service.servers import Servers
 from bouncer.service.tokens import Tokens
 from bouncer.service.users import Users
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 class Service:
     """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
 
+    `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
     `tokens` and `certificates` are what lets clients in beside the password.
     `live` is the supervisor, or `live.Offline()` for commands on the files of a stopped bouncer. `close` when done.
     """
@@ -32,6 +35,8 @@ class Service:
         self.users = Users(main, tenants, live, config.storage.first_password)
         self.servers = Servers(config, self.users, live)
         self.channels = Channels(live)
+        self.clients = Clients(live)
+        self.histories = Histories(live)
         self.tenants = TenantFiles(self.users, tenants, live)
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)

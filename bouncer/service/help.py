@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PASSWORDS = "Passwords you type here are also in your client's log; the panel and the command line take them unseen."
-ADMIN = frozenset({"user"})
+ADMIN = frozenset({"user", "bouncer"})
 """Nouns that are there for admins only."""
 HELP = {
     "server": (
@@ -28,9 +28,52 @@ HELP = {
         "  --relay-detached, --reattach-on, --detach-on message|highlight|none|default, --detach-after 30m|never",
         "--server NAME means another of your networks.",
     ),
+    "client": (
+        "client list - programs that are attached, and names that were here",
+        "client disconnect ID|NAME - send one away",
+        "client forget NAME - when it comes again, it is new",
+        "client timestamps NAME on|off - times in the text of what is played back to it",
+    ),
+    "token": (
+        "token create [NAME] - an app password for the client NAME (the part after @ in its login), shown once",
+        "token list - without the passwords; token revoke ID|NAME",
+    ),
+    "certfp": (
+        "certfp generate [--anew] - make a certificate for a network to know you by; then tell its services",
+        "certfp show - its fingerprint and the command for services; certfp remove",
+        "certfp enrol [FINGERPRINT] [--name NAME] - let a client log in here by its certificate (by default this one)",
+        "certfp list, certfp revoke ID|FINGERPRINT - those certificates",
+        "--server NAME means another of your networks.",
+    ),
+    "sasl": (
+        "sasl status - how you log in to your networks, and whether it worked",
+        "sasl set plain|scram|nickserv ACCOUNT --password VALUE, sasl set external [ACCOUNT] - add --require for never",
+        "  being connected without",
+        "sasl off",
+        "--server NAME means another of your networks. " + PASSWORDS,
+    ),
+    "history": (
+        "history search WORD… [--in CHANNEL|NICK] [--from NICK] [--limit N] - all words have to be there",
+        "history sizes - how much is stored; history retention - how long",
+        "history clear CHANNEL|NICK --yes - delete it",
+        "--server NAME means another of your networks.",
+    ),
+    "notify": (
+        "notify list [--all] - highlights, direct messages and invitations that are new",
+        "notify read ID|all",
+    ),
+    "away": (
+        "away show - what others see while no client of yours is attached",
+        "away message [WORDS] - without words the usual; away auto on|off",
+        "--server NAME means another of your networks.",
+    ),
     "user": (
         "user list, user add NAME [--admin] [--password VALUE], user passwd NAME [--password VALUE]",
         "user enable NAME, user disable NAME, user delete NAME --yes, user limits NAME [--servers N] [--disk MB]",
         "Without --password a one-time one is made and shown. " + PASSWORDS,
+    ),
+    "bouncer": (
+        "bouncer status - how all of it is doing; bouncer broadcast WORDS - tell every client",
+        "bouncer reload - read the configuration again",
     ),
 }

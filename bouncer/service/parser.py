@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from bouncer.errors import UsageError
 from bouncer.service import grammar
+from bouncer.service import grammar_personal as personal
 from bouncer.service.argparser import HelpRequest, Parser, parse, verbs_of
 from bouncer.service.fields import WITH_PASSWORD
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from bouncer.service.argparser import Subparsers
 
 __all__ = ["HelpRequest", "Parser", "command_line", "irc_commands", "parse", "secrets_of", "take_config"]
 
@@ -24,6 +27,8 @@ def command_line() -> Parser:
     grammar.users(verbs_of(nouns, "user", "users of this bouncer"))
     grammar.servers(verbs_of(nouns, "server", "IRC networks of a user"))
     grammar.channels(verbs_of(nouns, "channel", "channels of a user's server"))
+    _personal(nouns)
+    personal.bouncer(verbs_of(nouns, "bouncer", "the running bouncer"))
     grammar.tenants(verbs_of(nouns, "tenant", "the users' files"))
     verbs_of(nouns, "config", "the configuration").add_parser("check", help="say whether the configuration can be used")
     tls = verbs_of(nouns, "tls", "certificates").add_parser(
@@ -42,9 +47,24 @@ def irc_commands(*, admin: bool) -> Parser:
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND", parser_class=Parser)
     grammar.servers(verbs_of(nouns, "server", "your IRC networks", irc=True), irc=True)
     grammar.channels(verbs_of(nouns, "channel", "channels of a server", irc=True), irc=True)
+    _personal(nouns, irc=True)
     if admin:
         grammar.users(verbs_of(nouns, "user", "users of this bouncer", irc=True), irc=True)
+        personal.bouncer(verbs_of(nouns, "bouncer", "the running bouncer", irc=True), irc=True)
     return parser
+
+
+def _personal(nouns: Subparsers, *, irc: bool = False) -> None:
+    for noun, words, add in (
+        ("client", "programs that attach", personal.clients),
+        ("token", "app passwords of clients", personal.tokens),
+        ("certfp", "certificates, shown to networks and by clients", personal.certfp),
+        ("sasl", "logging in to a network", personal.sasl),
+        ("history", "what is stored", personal.history),
+        ("notify", "highlights, direct messages, invitations", personal.notify),
+        ("away", "while no client is attached", personal.away),
+    ):
+        add(verbs_of(nouns, noun, words, irc=irc), irc=irc)
 
 
 def take_config(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -71,6 +91,8 @@ def secrets_of(args: argparse.Namespace) -> list[str]:
     """The names of the secrets this command takes, in the order in which they are asked for."""
     if args.noun == "user" and args.verb in {"add", "passwd"}:
         return ["password"]
+    if args.noun == "sasl" and args.verb == "set":
+        return [] if args.method == "external" else ["auth_password"]
     if args.noun != "server" or args.verb not in {"add", "update"}:
         return []
     needed = ["password"] if getattr(args, "ask_password", False) else []

@@ -148,6 +148,39 @@ class Servers:
             await remove_server(server_id)
         await self._live.nudge(user_id)
 
+    async def make_certificate(self, user_id: int, server_id: int, *, anew: bool = False) -> ServerView:
+        """Show the network a certificate from the next connection on (CertFP), made here; RefusedError for no TLS.
+
+        One that is there stays, unless another is wanted: the network's services have to be told of that one again.
+        """
+        user = await self._users.get(user_id)
+        row = await self.get(user_id, server_id)
+        if not row.tls:
+            raise RefusedError("a certificate needs TLS: it is shown in it")
+        if row.client_certificate is not None and not anew:
+            raise RefusedError(
+                "there is a certificate already; a new one has to be told to the network again: say --anew"
+            )
+        made = await asyncio.to_thread(client_certificate, row.auth_account or user.name)
+        await self._set_certificate(user_id, server_id, made.pem)
+        return await self.view(user_id, server_id)
+
+    async def remove_certificate(self, user_id: int, server_id: int) -> None:
+        """Show the network no certificate any more; RefusedError while one logs in with it."""
+        row = await self.get(user_id, server_id)
+        if row.client_certificate is None:
+            raise NotFoundError("there is no certificate")
+        if row.auth_method == "sasl-external":
+            raise RefusedError("sasl-external logs in with it; choose another way first (`sasl set` or `sasl off`)")
+        await self._set_certificate(user_id, server_id, None)
+
+    async def _set_certificate(self, user_id: int, server_id: int, pem: str | None) -> None:
+        async with tenant.switch(user_id), tenant.session() as session:
+            row = await _get(session, server_id)
+            row.client_certificate = pem
+            await session.commit()
+        await self._live.nudge(user_id)
+
     async def connect(self, user_id: int, server_id: int) -> None:
         """Be connected from now on, and try at once."""
         await self._set_enabled(user_id, server_id, enabled=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -153,7 +154,19 @@ def walk_as_both(shell: Shell) -> None:
             f"server list {user}", f"server list {user} --json", f"server connect {user} {own}",
             f"server disconnect {user} {own}", f"server update {user} {own} --nick x",
             f"channel list {user} {own}", f"channel join {user} {own} #x", f"channel part {user} {own} #x",
-            f"tenant check {user}", f"tenant migrate {user}", f"tenant export {user} out --format jsonl",
+            f"channel update {user} {own} #x --detached --relay-detached none",
+            f"client list {user}", f"client list {user} --json", f"client timestamps {user} phone on",
+            f"client forget {user} phone", f"token create {user} phone", f"token list {user}",
+            f"token list {user} --json", f"token revoke {user} phone", f"certfp generate {user} {own}",
+            f"certfp show {user} {own}", f"certfp remove {user} {own}", f"certfp list {user}",
+            f"certfp enrol {user} {hashlib.sha256(user.encode()).hexdigest()}",
+            f"certfp revoke {user} {hashlib.sha256(user.encode()).hexdigest()}",
+            f"sasl status {user}", f"sasl status {user} --server {own}", f"sasl set {user} {own} external",
+            f"sasl off {user} {own}", f"history search {user} {WORDS[other][1]}", f"history sizes {user}",
+            f"history retention {user}", f"history clear {user} {own} #x --yes", f"notify list {user} --all",
+            f"notify read {user} all", f"away show {user}", f"away message {user} {own} back soon",
+            f"away auto {user} {own} off", f"tenant check {user}",
+            f"tenant migrate {user}", f"tenant export {user} out --format jsonl",
             f"tenant export {user} out --format text", f"tenant backup {user} out", f"tenant restore {user} out --yes",
         ):  # fmt: skip
             out, last = shell.do(command)
@@ -162,7 +175,12 @@ def walk_as_both(shell: Shell) -> None:
         for command in (
             f"server connect {user} {foreign}", f"server delete {user} {foreign} --yes",
             f"server update {user} {foreign} --nick x", f"channel list {user} {foreign}",
-            f"channel join {user} {foreign} #x",
+            f"channel join {user} {foreign} #x", f"channel update {user} {foreign} #x --detached",
+            f"certfp generate {user} {foreign}", f"certfp show {user} {foreign}", f"certfp remove {user} {foreign}",
+            f"sasl status {user} --server {foreign}", f"sasl set {user} {foreign} external",
+            f"sasl off {user} {foreign}", f"history search {user} x --server {foreign}",
+            f"history clear {user} {foreign} #x --yes", f"away message {user} {foreign} x",
+            f"away auto {user} {foreign} on", f"away show {user} --server {foreign}",
         ):  # fmt: skip
             assert shell.do(command) == ("", f"ERR there is no server '{foreign}'")
     assert shell.close() == 0

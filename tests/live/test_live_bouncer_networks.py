@@ -95,9 +95,9 @@ async def test_a_network_is_added_changed_and_removed_and_others_are_told(
     await peer.welcome()
     assert "state=connected" in (await client.until("state=connected"))[-1]
     await other.until("state=connected")
-    client.send(f"BOUNCER CHANGENETWORK {number} realname=Al;bouncer/away-message=not\\shere")
+    client.send(f"BOUNCER CHANGENETWORK {number} bouncer/away-message=not\\shere;bouncer/quit-message=bye")
     lines = await client.until("BOUNCER CHANGENETWORK")
-    assert f":bouncer BOUNCER NETWORK {number} realname=Al;bouncer/away-message=not\\shere" in told(lines)
+    assert f":bouncer BOUNCER NETWORK {number} bouncer/away-message=not\\shere;bouncer/quit-message=bye" in told(lines)
     assert lines[-1].endswith(f"CHANGENETWORK {number}")
     client.send(f"BOUNCER CHANGENETWORK {number} bouncer/away-message")
     lines = await client.until("BOUNCER CHANGENETWORK")

@@ -88,7 +88,8 @@ async def test_words_may_be_shortened_while_they_stay_clear(serv: BouncerServ, b
     assert await serv.handle(bob.id, "SE li", server=None) == ["no servers yet: add one with `server add`"]
     assert "connect" not in (await serv.handle(bob.id, "server d x", server=None))[0].split()
     assert "delete or disconnect" in (await serv.handle(bob.id, "server d x", server=None))[0]
-    assert (await serv.handle(bob.id, "h s", server=None))[0].startswith("server status")
+    assert (await serv.handle(bob.id, "h se", server=None))[0].startswith("server status")
+    assert (await serv.handle(bob.id, "hi r", server=None))[0].startswith("messages are kept")
 
 
 @pytest.mark.parametrize(

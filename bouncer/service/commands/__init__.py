@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from bouncer.service.commands import channels, servers, tenants, users
+from bouncer.service.commands import channels, clients, history, house, identity, servers, tenants, users
 from bouncer.service.commands.request import Output, Request, Table
 
 __all__ = ["COMMANDS", "Output", "Request", "run"]
 
-COMMANDS: Table = users.TABLE | servers.TABLE | channels.TABLE | tenants.TABLE
+COMMANDS: Table = {
+    **users.TABLE,
+    **servers.TABLE,
+    **channels.TABLE,
+    **clients.TABLE,
+    **identity.TABLE,
+    **history.TABLE,
+    **house.TABLE,
+    **tenants.TABLE,
+}
 
 
 async def run(request: Request) -> None:

@@ -34,6 +34,8 @@ class Request:
     output: Output
     secrets: Mapping[str, str] = field(default_factory=dict)
     trusted: bool = True
+    certificate: bytes | None = None
+    """The certificate (DER) that the asking client shows."""
 
     async def user(self) -> User:
         """The user that is named."""

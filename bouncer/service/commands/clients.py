@@ -1,0 +1,76 @@
+"""Owns the commands of the nouns `client` and `token`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bouncer.service import show_personal as show
+
+if TYPE_CHECKING:
+    from bouncer.service.commands.request import Request, Table
+
+
+async def _client_list(request: Request) -> None:
+    user = await request.user()
+    attached = request.service.clients.attached(user.id)
+    known = await request.service.clients.known(user.id)
+    if getattr(request.args, "json", False):
+        request.say_json({"attached": show.clients_json(attached), "known": show.known_json(known)})
+        return
+    request.say(*(show.clients(attached) if attached else ["no client is attached"]))
+    names = {one.name for one in attached}
+    if gone := [one for one in known if one.name not in names or one.text_timestamps]:
+        request.say(*show.known_clients(gone))
+
+
+async def _client_disconnect(request: Request) -> None:
+    user = await request.user()
+    count = await request.service.clients.disconnect(user.id, request.args.client)
+    request.say("1 client disconnected" if count == 1 else f"{count} clients disconnected")
+
+
+async def _client_forget(request: Request) -> None:
+    user = await request.user()
+    await request.service.clients.forget(user.id, request.args.client)
+    request.say(f"client {request.args.client} is forgotten: it is new when it comes again")
+
+
+async def _client_timestamps(request: Request) -> None:
+    user = await request.user()
+    await request.service.clients.set_timestamps(user.id, request.args.client, request.args.state == "on")
+    request.say(f"timestamps in text are {request.args.state} for {request.args.client}, from its next connection on")
+
+
+async def _token_list(request: Request) -> None:
+    user = await request.user()
+    tokens = await request.service.tokens.list(user.id)
+    if getattr(request.args, "json", False):
+        request.say_json([show.token_json(token) for token in tokens])
+    else:
+        request.say(*(show.tokens(tokens) if tokens else ["no app passwords yet: make one with `token create NAME`"]))
+
+
+async def _token_create(request: Request) -> None:
+    user = await request.user()
+    token, secret = await request.service.tokens.create(user.id, request.args.name)
+    whose = f"the client {token.name}" if token.name else "any client"
+    request.say(f"app password for {whose}, shown this once: {secret}")
+    request.say(f"log in as {user.name}/SERVER@{token.name or 'CLIENT'} with it; end it with `token revoke {token.id}`")
+
+
+async def _token_revoke(request: Request) -> None:
+    user = await request.user()
+    which = request.args.token
+    token = await request.service.tokens.revoke(user.id, int(which) if which.isdecimal() else which)
+    request.say(f"app password {token.id}{f' of {token.name}' if token.name else ''} is revoked")
+
+
+TABLE: Table = {
+    ("client", "list"): _client_list,
+    ("client", "disconnect"): _client_disconnect,
+    ("client", "forget"): _client_forget,
+    ("client", "timestamps"): _client_timestamps,
+    ("token", "list"): _token_list,
+    ("token", "create"): _token_create,
+    ("token", "revoke"): _token_revoke,
+}

@@ -1,0 +1,67 @@
+"""Owns the commands of the nouns `away`, of one server, and `bouncer`, of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from bouncer.errors import UsageError
+from bouncer.service import show_personal as show
+
+if TYPE_CHECKING:
+    from bouncer.service.commands.request import Request, Table
+
+
+async def _away_show(request: Request) -> None:
+    user = await request.user()
+    views = await request.service.servers.list(user.id)
+    if request.args.server is not None:
+        _, server_id = await request.server()
+        views = [view for view in views if view.row.id == server_id]
+    request.say(*(show.away(view.row) for view in views))
+    if not views:
+        request.say("no servers yet: add one with `server add NAME ADDRESS`")
+
+
+async def _away_message(request: Request) -> None:
+    await _away_update(request, {"away_message": " ".join(request.args.words)})
+
+
+async def _away_auto(request: Request) -> None:
+    await _away_update(request, {"auto_away": request.args.state == "on"})
+
+
+async def _away_update(request: Request, values: dict[str, object]) -> None:
+    user, server_id = await request.server()
+    request.say(show.away(await request.service.servers.update(user.id, server_id, values, trusted=request.trusted)))
+
+
+async def _status(request: Request) -> None:
+    status = request.service.live.status()
+    if getattr(request.args, "json", False):
+        request.say_json(asdict(status))
+    else:
+        request.say(*show.status(status))
+
+
+async def _broadcast(request: Request) -> None:
+    text = " ".join(request.args.words)
+    if not text.strip():
+        raise UsageError("tell them what? Say bouncer broadcast WORDS")
+    count = request.service.live.broadcast(text)
+    request.say("1 client was told" if count == 1 else f"{count} clients were told")
+
+
+async def _reload(request: Request) -> None:
+    await request.service.live.reload_configuration()
+    request.say("the configuration was read again")
+
+
+TABLE: Table = {
+    ("away", "show"): _away_show,
+    ("away", "message"): _away_message,
+    ("away", "auto"): _away_auto,
+    ("bouncer", "status"): _status,
+    ("bouncer", "broadcast"): _broadcast,
+    ("bouncer", "reload"): _reload,
+}

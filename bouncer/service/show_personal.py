@@ -1,0 +1,177 @@
+"""Owns how clients, secrets' names, certificates, history and the bouncer itself are shown; reads no database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bouncer.clock import now_ms
+from bouncer.service.show import duration, iso, printable, table, when
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bouncer.events import ClientInfo, LiveStatus
+    from bouncer.history import StoredMessage
+    from bouncer.models.main import ClientCertificate, Token
+    from bouncer.models.tenant import Server
+    from bouncer.service.clients import KnownClient
+    from bouncer.service.histories import Notice, Sizes
+    from bouncer.service.servers import ServerView
+    from bouncer.service.show import Json
+
+MAX_BUFFERS = 30
+"""Buffers shown by `history sizes`; the rest is counted together."""
+
+
+def clients(attached: Sequence[ClientInfo]) -> list[str]:
+    """The table of `client list`."""
+    rows = [
+        [
+            str(one.id),
+            one.name or "-",
+            one.server or "(none)",
+            one.address or "local",
+            "yes" if one.tls else "no",
+            when(one.attached_since),
+            one.credential or "-",
+        ]
+        for one in attached
+    ]
+    return table(["ID", "NAME", "SERVER", "ADDRESS", "TLS", "SINCE", "LOGIN"], rows)
+
+
+def clients_json(attached: Sequence[ClientInfo]) -> list[Json]:
+    """The same for scripts; `since` is ISO 8601 (UTC)."""
+    return [
+        {
+            "id": one.id,
+            "name": one.name,
+            "server": one.server,
+            "address": one.address,
+            "tls": one.tls,
+            "since": iso(one.attached_since),
+            "login": one.credential,
+            "caps": list(one.caps),
+        }
+        for one in attached
+    ]
+
+
+def known_clients(known: Sequence[KnownClient]) -> list[str]:
+    """Client names that were here, or have settings."""
+    rows = [[one.name or "-", when(one.last_seen_at), "on" if one.text_timestamps else "off"] for one in known]
+    return table(["KNOWN", "LAST SEEN", "TIMESTAMPS"], rows)
+
+
+def known_json(known: Sequence[KnownClient]) -> list[Json]:
+    """The same for scripts."""
+    return [
+        {"name": one.name, "last_seen_at": iso(one.last_seen_at), "text_timestamps": one.text_timestamps}
+        for one in known
+    ]
+
+
+def tokens(rows: Sequence[Token]) -> list[str]:
+    """The table of `token list`."""
+    shown = [
+        [str(row.id), row.name or "(any)", when(row.created_at), when(row.last_used_at), row.last_address or "-"]
+        for row in rows
+    ]
+    return table(["ID", "CLIENT", "MADE", "LAST USED", "FROM"], shown)
+
+
+def token_json(row: Token) -> Json:
+    """One app password for scripts, without itself."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "created_at": iso(row.created_at),
+        "last_used_at": iso(row.last_used_at),
+        "last_address": row.last_address or "",
+    }
+
+
+def certificates(rows: Sequence[ClientCertificate]) -> list[str]:
+    """The table of `certfp list`."""
+    shown = [
+        [
+            str(row.id),
+            row.name or "-",
+            f"SHA-256 {row.fingerprint_sha256}" if row.fingerprint_sha256 else f"SHA-512 {row.fingerprint_sha512}",
+            when(row.last_used_at),
+        ]
+        for row in rows
+    ]
+    return table(["ID", "NAME", "FINGERPRINT", "LAST USED"], shown)
+
+
+def sasl(view: ServerView) -> str:
+    """How one logs in to a network, and whether it worked."""
+    row, state = view.row, view.state
+    if row.auth_method == "none":
+        return f"{row.name}: you do not log in"
+    account = f" as {row.auth_account}" if row.auth_account else ""
+    required = ", never connected without" if row.auth_required else ""
+    how = state.identified or ("not connected" if state.state != "connected" else "not logged in")
+    return printable(f"{row.name}: {row.auth_method}{account}{required}: {how}")
+
+
+def away(row: Server) -> str:
+    """What others see while no client is attached."""
+    message = f"“{row.away_message}”" if row.away_message else "the usual message"
+    return (
+        f"{row.name}: away while no client is attached, with {message}" if row.auto_away else f"{row.name}: never away"
+    )
+
+
+def found(message: StoredMessage, server: str) -> str:
+    """One message of a search."""
+    nick = message.sender.partition("!")[0]
+    said = f"* {nick} {message.content}" if message.message_type == "action" else f"<{nick}> {message.content}"
+    where = f"{server}/{message.target}" if message.target else server
+    return printable(f"{when(message.time)} {where} {said}".replace("\n", " / "))
+
+
+def notice(one: Notice) -> str:
+    """One notification with its number."""
+    nick = one.message.sender.partition("!")[0]
+    where = f"{one.server}/{one.message.target}" if one.message.target else one.server
+    read = "" if one.row.read_at is None else " (read)"
+    text = f"{one.row.id}: {when(one.row.created_at)} {where} <{nick}> {one.message.content}{read}"
+    return printable(text.replace("\n", " / "))
+
+
+def sizes(found: Sizes) -> list[str]:
+    """The table of `history sizes`."""
+    rows = [
+        [one.server, one.name or "(the server)", str(one.messages), when(one.oldest), when(one.newest)]
+        for one in found.buffers[:MAX_BUFFERS]
+    ]
+    rest = found.buffers[MAX_BUFFERS:]
+    if rest:
+        rows.append(["", f"({len(rest)} more)", str(sum(one.messages for one in rest)), "", ""])
+    total = sum(one.messages for one in found.buffers)
+    lines = table(["SERVER", "BUFFER", "MESSAGES", "FROM", "TO"], rows) if rows else []
+    return [*lines, f"{total} messages in all; the file has {size(found.file_bytes)}"]
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    for limit, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= limit:
+            return f"{count / limit:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def status(now: LiveStatus) -> list[str]:
+    """The lines of `bouncer status`."""
+    up_s = max(1, (now_ms() - now.started_at) // 1000)
+    rough = next((up_s - up_s % unit for unit in (86_400, 3600, 60) if up_s >= unit * 2), up_s)
+    lost = f", {now.rows_lost} lost" if now.rows_lost else ""
+    return [
+        f"up for {duration(rough)}, since {when(now.started_at)}",
+        f"users: {now.users}; clients attached: {now.clients}",
+        f"networks: {now.servers_connected} connected of {now.servers_enabled} wanted",
+        f"rows stored since the start: {now.rows_stored}{lost}",
+        f"loop lag: {now.lag_ms} ms at worst in the last minute",
+    ]
