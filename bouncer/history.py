@@ -332,7 +332,7 @@ class Unread(NamedTuple):
     highlights: int
 
 
-MAX_UNREAD = 1_000
+MAX_UNREAD = 100
 
 
 async def unread(server_id: int) -> dict[Buffer, Unread]:

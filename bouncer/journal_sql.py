@@ -155,8 +155,7 @@ def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffer
     _insert(connection, messages)
     if notifications:
         connection.executemany(_INSERT_NOTIFICATION, notifications)
-    for change in late:
-        _execute(connection, change)
+    _execute_late(connection, late)
 
 
 def _insert(connection: sqlite3.Connection, messages: list[tuple[object, ...]]) -> None:
@@ -194,8 +193,7 @@ def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buf
                     log.error("a %s of server %d could not be kept: %s", row.message_type, row.server_id, error)
             ids.append(number)
         batch.ids = ids
-        for change in late:
-            _execute(connection, change)
+        _execute_late(connection, late)
     return lost
 
 
@@ -219,6 +217,18 @@ def _apply_changes(connection: sqlite3.Connection, batch: Batch, buffers: Buffer
         if change.sql is CHANNEL_RENAMED:
             buffers.clear()
     return late
+
+
+def _execute_late(connection: sqlite3.Connection, late: Iterable[Change]) -> None:
+    """Changes to messages, and the index let go of their words once for all of them."""
+    merge = False
+    for change in late:
+        if change.sql is REDACT_INDEX:
+            merge = True
+        else:
+            _execute(connection, change)
+    if merge:
+        connection.execute(REDACT_INDEX)
 
 
 def _execute(connection: sqlite3.Connection, change: Change) -> None:

@@ -7,7 +7,8 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from bouncer import history
-from bouncer.journal import Change, Trouble
+from bouncer import journal_sql as sql
+from bouncer.journal import Batch, Change, Trouble, ignore_release
 from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
 from bouncer.tenant import read, switch
 from tests.support.journalkit import Kit, add_server
@@ -168,3 +169,28 @@ async def test_a_release_that_raises_stops_nobody(kit: Kit) -> None:
     await kit.store(kit.row("two"))
     async with switch(kit.tenant):
         assert len(await history.since(kit.server_id, 0, 10)) == 2
+
+
+async def test_a_redaction_reaches_the_message_that_came_in_the_same_commit(kit: Kit) -> None:
+    """And one of another buffer with that msgid is left alone."""
+    who = "op!o@h why"
+    batch = kit.batch(kit.row("secret words"), kit.row("other words"))
+    for folded in ("#elsewhere", "#room"):
+        where = (kit.server_id, "id-secret words", kit.server_id, folded, kit.server_id, folded)
+        batch.changes += [Change(sql.REDACT, (who if folded == "#room" else "nobody", *where))]
+        batch.changes += [Change(sql.REDACT_TAGMSG, where), Change(sql.REDACT_INDEX, ())]
+    kit.journal.submit(kit.tenant, batch)
+    await kit.flush()
+    async with switch(kit.tenant):
+        stored = "SELECT content, redacted FROM messages ORDER BY id"
+        assert await read(lambda db: db.execute(stored).fetchall()) == [("", who), ("other words", None)]
+        assert [found.content for found in await history.search("words")] == ["other words"]
+
+
+async def test_a_marker_only_moves_forward_on_disk_too(kit: Kit) -> None:
+    for time_ms in (10, 30, 20):
+        change = Change(sql.MARKER, ("#room", "#Room", time_ms, 0, kit.server_id))
+        kit.journal.submit(kit.tenant, Batch(ignore_release, changes=[change]))
+    await kit.flush()
+    async with switch(kit.tenant):
+        assert await history.markers(kit.server_id) == {"#room": 30}
