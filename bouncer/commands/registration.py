@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def cap(session: Session, msg: Message) -> None:
     """https://ircv3.net/specs/extensions/capability-negotiation ."""
     before = session.client.caps
-    session.client.cap(msg)
+    session.answer.write(session.client.cap(msg))
     if NOTIFY in session.client.caps - before:
         session.user.announcer.greet(session)
 

@@ -22,7 +22,10 @@ class ChannelState:
     their parameter or None (lists such as bans are not kept). `members` maps nicks to mode letters, highest first.
     """
 
-    __slots__ = ("changed", "created_at", "members", "modes", "name", "names_complete", "topic", "topic_at", "topic_by")
+    __slots__ = (
+        "changed", "created_at", "members", "modes", "modes_known",
+        "name", "names_complete", "topic", "topic_at", "topic_by",
+    )  # fmt: skip
 
     def __init__(self, name: str, casemap: Casemap) -> None:
         self.name = name
@@ -31,6 +34,7 @@ class ChannelState:
         self.topic_at = 0
         self.created_at = 0
         self.modes: dict[str, str | None] = {}
+        self.modes_known = False  # 324 has come
         self.members: FoldDict[str] = FoldDict(casemap)
         self.names_complete = False
         self.changed = False  # since the last names-end

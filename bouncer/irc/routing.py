@@ -122,6 +122,8 @@ QUERIES: dict[str, Query] = {
 QUERIES["HELPOP"] = QUERIES["HELP"]
 _OTHER = _query("", "", "401 402 403 441 442 481 482 723", keyed=True)
 
+_POLLS = frozenset({"ISON", "MODE", "MODE I", "MODE b", "MODE e", "MODE q", "NAMES", "USERHOST", "WHO"})
+
 # These name the command that was wrong, whatever it was.
 _NAMES_COMMAND = frozenset({"263", "421", "461"})
 _STANDARD_REPLIES = frozenset({"FAIL", "NOTE", "WARN"})
@@ -186,6 +188,10 @@ class Router(Generic[C]):
         deadline = now + self._timeout_s
         self._pending.append(_Pending(client, command, list(params), query=query, keys=keys, deadline=deadline))
         return bool(query.ends)
+
+    def polls(self, command: str, params: Sequence[str]) -> bool:
+        """Whether it only asks, as clients do by themselves for every channel."""
+        return self._kind(command, params) in _POLLS
 
     def end(self, command: str, params: Sequence[str]) -> str:
         """The numeric that ends the answer to this command, "" where none does."""

@@ -295,6 +295,7 @@ class NetworkState:
         channel = self.channels.find(msg.param(1))
         if channel is not None:
             channel.modes.clear()
+            channel.modes_known = True
             channel.apply_modes(msg.param(2), msg.params[3:], self.isupport)
         return NUMERIC
 

@@ -17,7 +17,9 @@ MAX_QUEUED_LINES = 2_000
 class SendQueue(Generic[T]):
     """Lines leave in order, `burst` at once and then one each `interval_ms`; burst 0 turns the limit off.
 
-    `sent(item)` is called for each line queued with an item, when it is handed to the socket.
+    Those queued as `later` (what clients ask by themselves) let the others pass, so that nobody's words wait behind
+    the hundred questions of a client that attaches. `sent(item)` is called for each line queued with an item, when it
+    is handed to the socket.
     """
 
     def __init__(
@@ -26,6 +28,7 @@ class SendQueue(Generic[T]):
         self._write = write
         self._sent = sent
         self._queue: deque[tuple[bytes, T | None]] = deque()
+        self._later: deque[tuple[bytes, T | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._burst = 0
         self._tokens = 0.0
@@ -33,7 +36,7 @@ class SendQueue(Generic[T]):
         self.configure(burst=burst, interval_ms=interval_ms)
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + len(self._later)
 
     def configure(self, *, burst: int, interval_ms: int) -> None:
         """Change the limit; what waits is sent by the new one."""
@@ -46,34 +49,37 @@ class SendQueue(Generic[T]):
             self._flush()
 
     def wait_s(self) -> float:
-        """How long a line queued now would wait, in seconds."""
+        """How long a line queued now, as `later`, would wait, in seconds."""
         if not self._burst:
             return 0.0
-        return max(0.0, (len(self._queue) + 1 - self._tokens) * self._interval_s)
+        since = asyncio.get_running_loop().time() - self._filled_at
+        tokens = min(float(self._burst), self._tokens + since / self._interval_s)
+        return max(0.0, (len(self) + 1 - tokens) * self._interval_s)
 
-    def send(self, line: bytes, item: T | None = None) -> bool:
+    def send(self, line: bytes, item: T | None = None, *, later: bool = False) -> bool:
         """Queue one line (bytes, no CR LF); False when the queue is full and the line was not taken.
 
         An empty line only marks its place: nothing is written and nothing counted, its item is reported in turn.
         """
-        if len(self._queue) >= MAX_QUEUED_LINES:
+        if len(self) >= MAX_QUEUED_LINES:
             return False
-        self._queue.append((line, item))
+        (self._later if later else self._queue).append((line, item))
         if self._timer is None:
             self._flush()
         return True
 
     def room(self, lines: int) -> bool:
         """Whether that many lines more would be taken."""
-        return len(self._queue) + lines <= MAX_QUEUED_LINES
+        return len(self) + lines <= MAX_QUEUED_LINES
 
     def reset(self) -> list[T]:
         """Empty the queue and fill the bucket (a new connection); returns the items that were never sent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        items = [item for _, item in self._queue if item is not None]
+        items = [item for _, item in (*self._queue, *self._later) if item is not None]
         self._queue.clear()
+        self._later.clear()
         self._tokens = float(self._burst)
         return items
 
@@ -83,13 +89,15 @@ class SendQueue(Generic[T]):
         now = loop.time()
         self._tokens = min(float(self._burst), self._tokens + (now - self._filled_at) / self._interval_s)
         self._filled_at = now
-        while self._queue and (not self._burst or self._tokens >= 1 or not self._queue[0][0]):
-            line, item = self._queue.popleft()
+        while queue := self._queue or self._later:
+            line, item = queue[0]
+            if line and self._burst:
+                if self._tokens < 1:
+                    self._timer = loop.call_later((1 - self._tokens) * self._interval_s, self._flush)
+                    return
+                self._tokens -= 1
+            queue.popleft()
             if line:
-                if self._burst:
-                    self._tokens -= 1
                 self._write(line)
             if item is not None:
                 self._sent(item)
-        if self._queue:
-            self._timer = loop.call_later((1 - self._tokens) * self._interval_s, self._flush)

@@ -147,7 +147,8 @@ class Outgoing:
         if msg.command == "TAGMSG" and "message-tags" not in self.caps:
             # The network would not understand; our other clients do.
             return self._queue.send(b"", question)
-        return self._queue.send(self._line(msg, question), question)
+        later = attachment is not None and self._router.polls(msg.command, msg.params)
+        return self._queue.send(self._line(msg, question), question, later=later)
 
     def ask_all(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
         """Send several messages in one go; the client's label goes with the first. False: too much waits."""
@@ -166,6 +167,10 @@ class Outgoing:
             self._queue.send(msg.raw)
         return True
 
+    def wait_s(self) -> float:
+        """How long a question asked now would wait for the flood limit, in seconds."""
+        return self._queue.wait_s() if self.up else 0.0
+
     def _line(self, msg: Message, question: Question) -> bytes:
         """The line as it came, with the tags the network takes and a label of ours in place of the client's."""
         kept = ""
@@ -183,7 +188,7 @@ class Outgoing:
         """Answer a client's PING once the network has dealt with all that was sent before, or time is up."""
         question = Question(attachment, "PING", [token], label)
         question.deadline = asyncio.get_running_loop().time() + self.owner.config.timeouts.reply_s
-        if not self.up or not self._queue.send(b"", question):
+        if not self.up or not self._queue.send(b"", question, later=True):
             self._alone(lambda turn: self._pong_client(question, turn))
             return
         self._pings.append(question)

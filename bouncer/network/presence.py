@@ -44,6 +44,12 @@ class Presence:
         self.said = text
         self._auto = False
 
+    def declare(self, text: str) -> None:
+        """A client brought along what a person said (draft/pre-away)."""
+        self.person(text)
+        if self._network.up:
+            self._send(text)
+
     def changed(self) -> None:
         """A client came, went, or is only in the background from now on."""
         network = self._network
