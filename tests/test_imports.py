@@ -14,13 +14,13 @@ LONGEST_LINES = 450
 ROWS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors clock looplag endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
+        "errors clock endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
         "irc",
         "models",
         "database",
         "tenant",
         "journal_sql journal history replay",
-        "transport upstream downstream",
+        "transport upstream downstream looplag",
         "network commands service control",
         "live_user entrance",
         "supervisor",

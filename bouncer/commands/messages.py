@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.commands import playback
 from bouncer.commands.table import Command, forward
+from bouncer.commands.znc import SERVICE_MASK, hint, is_znc
 from bouncer.irc.lines import split_text
 from bouncer.irc.message import Message
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from bouncer.network.network import Network
 
 SERVICE = "bouncerserv"
-SERVICE_MASK = "BouncerServ!BouncerServ@bouncer"
 _CTCP = "\x01"
 _ACTION = "\x01ACTION "
 
@@ -26,6 +26,10 @@ async def say(session: Session, msg: Message) -> None:
     if msg.param(0).lower() == playback.TARGET:
         if msg.command == "PRIVMSG":
             await playback.command(session, msg.param(1))
+        return
+    if is_znc(msg.param(0)):
+        if msg.command == "PRIVMSG":
+            hint(session, msg.param(1), msg.param(0))
         return
     targets = msg.param(0).split(",")
     others = [target for target in targets if target.lower() != SERVICE]

@@ -11,6 +11,7 @@ from bouncer import history, replay
 from bouncer import journal_sql as sql
 from bouncer.clock import now_ms
 from bouncer.commands.table import Command, forward
+from bouncer.commands.znc import hint, is_znc
 from bouncer.history import Position
 from bouncer.journal import Change
 
@@ -148,9 +149,13 @@ def _say(session: Session, text: str) -> None:
 
 
 async def znc(session: Session, msg: Message) -> None:
-    """`ZNC *playback PLAY …`: what /znc types; other modules are none of ours."""
-    if msg.param(0).lower() == TARGET:
-        await command(session, " ".join(msg.params[1:]))
+    """`ZNC *playback PLAY …`: what /znc types; for *status and other modules there is a hint."""
+    module = msg.param(0) if msg.param(0)[:1] == "*" else "*status"
+    text = " ".join(msg.params[1:] if msg.param(0)[:1] == "*" else msg.params)
+    if module.lower() == TARGET:
+        await command(session, text)
+    elif is_znc(module):
+        hint(session, text, module)
     else:
         await forward(session, msg)
 

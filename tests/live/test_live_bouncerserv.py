@@ -88,3 +88,25 @@ async def test_a_certificate_made_for_a_network_is_shown_from_the_next_connectio
     view = await service.servers.view(house.ids["alice"], number)
     assert live.settings.params.client_certificate == view.row.client_certificate
     assert f"tell the network: /msg NickServ CERT ADD {view.fingerprint}" in answer
+
+
+async def test_who_speaks_to_znc_is_told_how_it_is_said_here(house: House, network: ScriptedNetwork) -> None:
+    await house.user("alice")
+    await house.server("alice", network)
+    peer = await network.accept()
+    await peer.welcome()
+    client = await house.client("alice/net")
+    await client.until(" 376 ")
+    for line, words in (
+        ("PRIVMSG *status :ListNetworks", "/msg BouncerServ server list"),
+        ("PRIVMSG *controlpanel :set nick x", "/msg BouncerServ server update --nick"),
+        ("ZNC detach #a", "--detached"),
+        ("ZNC *sasl set a b", "/msg BouncerServ sasl set"),
+    ):
+        client.send(line)
+        answer = (await client.until("BouncerServ!"))[-1]
+        assert answer.startswith(":BouncerServ!BouncerServ@bouncer PRIVMSG alice :")
+        assert words in answer
+    client.send("NOTICE *status :x", "ZNC *nothing x")
+    await peer.expect("ZNC", "*nothing", "x")
+    assert not peer.seen("NOTICE")
