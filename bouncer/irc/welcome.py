@@ -96,8 +96,8 @@ def channels_burst(
     for channel in state.channels.values():
         if hides(channel.name):
             continue
-        burst = channel_burst(state, channel, server, caps, account=account, realname=realname)
-        lines += [*burst[:1], *(line for cap, line in behind_join(channel.name) if cap in caps), *burst[1:]]
+        behind = behind_join(channel.name)
+        lines += channel_burst(state, channel, server, caps, account=account, realname=realname, behind=behind)
     return lines
 
 
@@ -109,10 +109,12 @@ def channel_burst(
     *,
     account: str = "*",
     realname: str = "",
+    behind: Iterable[tuple[str, bytes]] = (),
 ) -> list[bytes]:
-    """JOIN, the topic if there is one (332, 333), and the names (353, 366) of one channel."""
+    """JOIN, what follows it (`behind`, each line with the capability it needs), topic (332, 333), names (353, 366)."""
     extra = [account or "*", realname] if "extended-join" in caps else []
     lines = [wire("JOIN", [channel.name, *extra], state.mask, colon=bool(extra))]
+    lines += [line for cap, line in behind if cap in caps]
     lines += topic_lines(state, channel, server)
     return lines if not caps.isdisjoint(NO_IMPLICIT_NAMES) else lines + names_lines(state, channel, server, caps)
 

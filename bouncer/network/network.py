@@ -300,7 +300,8 @@ class Network(Traffic):
             if attachment.holding:
                 continue
             realname = self.settings.params.realname
-            lines = channel_burst(self.state, channel, self.source, attachment.caps, realname=realname)
+            behind, caps = self.marker_lines(channel.name), attachment.caps
+            lines = channel_burst(self.state, channel, self.source, caps, realname=realname, behind=behind)
             attachment.client.write(b"".join(lines))
             self.owner.group.spawn(
                 self._play(attachment, channel.name), name=f"shown-{self.tenant_id}-{self.server_id}"
