@@ -163,7 +163,7 @@ class Attachment:
     async def play_channel(self, folded: str) -> None:
         """The newest messages of a channel that is shown again, to a client that does not ask for them itself."""
         found = await history.find_buffer(self.network.server_id, folded)
-        if found is not None and "draft/chathistory" not in self.client.caps and not self.closed:
+        if found is not None and self.client.caps.isdisjoint(_ASKS_ITSELF) and not self.closed:
             await self._play(await history.latest(found.buffer, FIRST_MESSAGES, events=False))
 
     async def _play_since(self, cursor: int) -> int:
