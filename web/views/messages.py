@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bouncer import history
 from bouncer.history import Buffer, Position
+from bouncer.replay import REDACTED
 from web import irctext, present
 from web.context import me, path_id, render, see_other, service
 
@@ -122,7 +123,7 @@ def lines(messages: list[StoredMessage]) -> list[Line]:
 
 def _line(message: StoredMessage, day: str) -> Line:
     nick = message.sender.partition("!")[0]
-    kind, text = message.message_type, message.content
+    kind, text = message.message_type, message.content if message.redacted is None else REDACTED
     if kind in EVENTS:
         text, kind = _event(kind, nick, message.target, text), "event"
     return Line(
