@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 SERVER = "bouncer"
 """The name we have as a server of our own, before and beside any network."""
 KEEPALIVE = "bouncer-alive-"
+TICK_S = 0.01
+"""The shortest time between two looks at whether a client is alive: clocks round."""
 LINE_BYTES = 512
 """https://modern.ircdocs.horse/#message-format , tags aside."""
 
@@ -111,7 +113,8 @@ class Client:
         self._config = config
         self._registration = Registration(SERVER, self._offered({}), UNBOUND)
         self._gone = False
-        self._heard = True
+        self._heard_at = 0.0
+        self._pinged_at = -1.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -168,9 +171,9 @@ class Client:
     def _offered(self, network: Mapping[str, str]) -> Offered:
         return Offered.on(network, external=self._transport.external)
 
-    def cap(self, msg: Message) -> None:
-        """CAP of a registered client."""
-        self.write(b"".join(self._registration.caps.handle(msg, self.nick)))
+    def cap(self, msg: Message) -> bytes:
+        """The answer to CAP of a registered client."""
+        return b"".join(self._registration.caps.handle(msg, self.nick))
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -203,7 +206,7 @@ class Client:
 
     async def _read(self) -> list[bytes]:
         lines = await self._transport.read()
-        self._heard = True
+        self._heard_at = asyncio.get_running_loop().time()
         return lines
 
     def _fits(self, raw: bytes) -> bool:
@@ -284,17 +287,18 @@ class Client:
         await self._door.command(self, msg)
 
     def _keep_alive(self) -> None:
-        """PING after silence; a client that does not answer within the next interval has vanished (W13)."""
+        """PING after silence; a client that does not answer within as long again has vanished (W13)."""
         if self._gone:
             return
-        self._timer = asyncio.get_running_loop().call_later(self._config.timeouts.ping_s, self._check)
-        self._heard = False
-        self.write(f"PING :{KEEPALIVE}{self.id}\r\n".encode())
-
-    def _check(self) -> None:
-        if self._heard:
-            self._keep_alive()
-        else:
+        loop = asyncio.get_running_loop()
+        silent_s, ping_s = loop.time() - self._heard_at, self._config.timeouts.ping_s
+        if silent_s >= 2 * ping_s:
             log.info("client %d does not answer: dropped", self.id)
             self._gone = True
             self._transport.abort()
+            return
+        if silent_s >= ping_s and self._pinged_at < self._heard_at:
+            self._pinged_at = loop.time()
+            self.write(f"PING :{KEEPALIVE}{self.id}\r\n".encode())
+        left_s = (2 if silent_s >= ping_s else 1) * ping_s - silent_s
+        self._timer = loop.call_later(max(left_s, TICK_S), self._keep_alive)

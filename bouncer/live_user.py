@@ -180,6 +180,8 @@ class LiveUser:
             self.announcer.greet(session)
         attachment.background = client.away == "*"
         network.attach(attachment)
+        if client.away and not attachment.background:
+            network.presence.declare(client.away)
         network.keep(Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address)))
         client.update_caps(network.cap_values)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")

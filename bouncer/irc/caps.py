@@ -58,6 +58,7 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("znc.in/playback"),  # ours: the stored history, by time
     ClientCap("znc.in/server-time-iso"),  # an older name for server-time
     ClientCap("znc.in/self-message"),  # ours: own direct messages of other clients
+    ClientCap("draft/pre-away"),  # ours: AWAY before registration, and * for a client nobody looks at
     ClientCap("draft/extended-isupport"),  # ours: ISUPPORT, also before registration; 005 in a batch
     ClientCap("soju.im/client-cert"),  # ours: CLIENTCERT
     ClientCap("soju.im/account-required", request=False),  # ours: nobody is let in without a login
