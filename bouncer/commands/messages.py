@@ -54,7 +54,8 @@ async def _send(session: Session, msg: Message) -> None:
     if not network.up:
         session.answer.reply("404", msg.param(0) or "*", f"Not sent: {network.settings.name} is not connected")
         return
-    if msg.command == "TAGMSG" or len(msg.params) < 2:
+    if msg.command == "TAGMSG" or len(msg.params) < 2 or "draft/multiline" in network.caps:
+        # Where long text has a form of its own, the network's word on a long line stands.
         await forward(session, msg)
         return
     longest = max(msg.params[0].split(","), key=len)

@@ -30,7 +30,6 @@ _NEEDS: dict[str, str] = {
 }
 # Between the network and us: batches are ours to open, labels ours to answer.
 _NEVER = frozenset({"ACK", "BATCH"})
-_STANDARD_REPLIES = frozenset({"FAIL", "NOTE", "WARN"})
 # Given anew, or none of the client's business.
 _OWN_TAGS = frozenset({"batch", "label", "msgid", "time"})
 
@@ -64,8 +63,6 @@ class Projector:
             changes["INVITE"] = _own_invite
         if "extended-join" not in caps:
             changes["JOIN"] = _plain_join
-        if "standard-replies" not in caps:
-            changes.update(dict.fromkeys(_STANDARD_REPLIES, _as_notice))
         if not {"multi-prefix", "userhost-in-names"} <= caps:
             changes["353"] = _Names(
                 multi_prefix="multi-prefix" in caps, userhosts="userhost-in-names" in caps
@@ -175,10 +172,6 @@ def _own_invite(msg: Message, own_nick: str, _symbols: str) -> bytes | None:
 
 def _plain_join(msg: Message, _own_nick: str, _symbols: str) -> bytes:
     return serialise("JOIN", msg.params[:1], msg.source) if len(msg.params) > 1 else msg.body
-
-
-def _as_notice(msg: Message, own_nick: str, _symbols: str) -> bytes:
-    return serialise("NOTICE", [own_nick, f"{msg.command}: {' '.join(msg.params)}"], msg.source, colon=True)
 
 
 def _who(msg: Message, _own_nick: str, symbols: str) -> bytes:

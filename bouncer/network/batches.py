@@ -57,6 +57,8 @@ class Batches:
 
     def __init__(self, labels: Labels) -> None:
         self._labels = labels
+        self.metadata = "draft/metadata-2"
+        """The form of metadata that the network speaks, whose batches nobody else can read."""
         self._open: dict[str, _Batch] = {}
 
     def reset(self) -> None:
@@ -116,12 +118,15 @@ class Batches:
         if kind in MULTILINE:
             return
         question = batch.question
+        needs = self._needs(kind)
         if question is None:
             batch.inner = Place(batch=reference)
-            turn.entries.append(Entry(msg, turn.now, "", batch=outer.batch, bare="batch"))
+            turn.entries.append(Entry(msg, turn.now, "", batch=outer.batch, bare=needs))
+        elif question.attachment is None or needs not in question.attachment.caps:
+            batch.inner = outer if outer.tag.startswith("batch=") else Place(question)
         elif kind != "labeled-response" or question.label:
             batch.inner = Place(question, f"batch={reference}")
-            turn.entries.append(bare(_without_tags(msg), question, turn, outer.tag, "batch"))
+            turn.entries.append(bare(_without_tags(msg), question, turn, outer.tag, needs))
         else:
             batch.inner = Place(question)
 
@@ -132,14 +137,21 @@ class Batches:
             self._labels.settle(label)
         if batch.kind in MULTILINE:
             return _whole(batch)
+        needs = self._needs(batch.kind)
+        outer = batch.outer
         if question is None:
-            turn.entries.append(Entry(_without_tags(msg), turn.now, "", batch=batch.outer.batch, bare="batch"))
-        elif batch.inner.tag:
-            turn.entries.append(bare(_without_tags(msg), question, turn, "", "batch"))
+            turn.entries.append(Entry(_without_tags(msg), turn.now, "", batch=outer.batch, bare=needs))
+        elif batch.inner.tag != outer.tag and batch.inner.tag:
+            tag = outer.tag if outer.tag.startswith("batch=") else ""
+            turn.entries.append(bare(_without_tags(msg), question, turn, tag, needs))
             question.answered = True
-        else:
+        elif not outer.tag.startswith("batch="):
             acknowledge(question, turn, source)
         return None
+
+    def _needs(self, kind: str) -> str:
+        """The capability without which a client is not shown a batch of this kind."""
+        return self.metadata if kind.startswith("metadata") else "batch"
 
 
 def _without_tags(msg: Message) -> Message:

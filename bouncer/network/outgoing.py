@@ -42,6 +42,7 @@ if TYPE_CHECKING:
             """Whether this user's servers may be at that IP address."""
 
 
+METADATA = ("draft/metadata-2", "draft/metadata-3")
 SAYS = frozenset({"PRIVMSG", "NOTICE", "TAGMSG"})
 MAX_CLIENT_TAG_BYTES = 4094
 """https://ircv3.net/specs/extensions/message-tags : the `@` and the blank count."""
@@ -85,6 +86,7 @@ class Outgoing:
         """What the network can do and gives us, with values; while there is no connection, what it last gave."""
         if self.upstream is not None and self.up:
             self._known_caps = {name: self.upstream.cap_values.get(name, "") for name in self.upstream.caps}
+            self._batches.metadata = next((name for name in METADATA if name in self._known_caps), METADATA[0])
         return self._known_caps
 
     def tokens(self) -> list[str]:

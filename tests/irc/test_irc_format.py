@@ -83,10 +83,9 @@ def test_extended_join_is_reduced() -> None:
     assert seen(":n!u@h JOIN #x acct :Real Name", "extended-join") == b":n!u@h JOIN #x acct :Real Name\r\n"
 
 
-def test_standard_replies_become_notices() -> None:
-    line = ":s FAIL JOIN NEED_ACCOUNT #x :Log in first"
-    assert seen(line) == b":s NOTICE me :FAIL: JOIN NEED_ACCOUNT #x Log in first\r\n"
-    assert seen(line, "standard-replies") == line.encode() + b"\r\n"
+def test_standard_replies_are_for_everybody() -> None:
+    line = b":irc.example FAIL REDACT REDACT_FORBIDDEN #c id :Not yours"
+    assert project(Message.parse(line), frozenset(), 0, "", "me") == line + b"\r\n"
 
 
 def test_names_are_reduced_to_what_the_client_understands() -> None:
