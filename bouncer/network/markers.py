@@ -21,8 +21,9 @@ class Markers:
         self._times: dict[str, int] = {}
 
     def load(self, times: Mapping[str, int]) -> None:
-        """Take over what the file knows; what has moved meanwhile stays."""
-        self._times = {**times, **self._times}
+        """Take over what the file knows, where it is further on."""
+        for folded, time_ms in times.items():
+            self.move(folded, time_ms)
 
     def get(self, folded: str) -> int | None:
         """The time of a channel's or nick's marker, None where nothing was ever read."""
