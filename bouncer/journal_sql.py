@@ -42,6 +42,10 @@ ROSTER_REMOVE = f"DELETE FROM channel_users WHERE channel_id = {_CHANNEL} AND fo
 ALL_LEFT = "UPDATE channels SET joined = 0 WHERE server_id = ? AND joined = 1"
 ALL_ROSTERS_CLEAR = "DELETE FROM channel_users WHERE channel_id IN (SELECT id FROM channels WHERE server_id = ?)"
 SERVER_KNOWN = "UPDATE servers SET known_nick = ?, known_isupport = ?, known_caps = ?, known_server = ? WHERE id = ?"
+SERVER_ACCOUNT = (
+    "UPDATE servers SET auth_method = 'sasl-plain', auth_account = ?, auth_password = ? "
+    "WHERE id = ? AND auth_method = 'none'"
+)
 SERVER_EVENT = "INSERT INTO server_events (server_id, time, kind, detail) SELECT id, ?, ?, ? FROM servers WHERE id = ?"
 SERVER_EVENTS_TRIM = (
     "DELETE FROM server_events WHERE server_id = ? AND id <= "

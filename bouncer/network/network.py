@@ -9,7 +9,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bouncer import history, tenant
+from bouncer import history, tenant, vault
 from bouncer import journal_sql as sql
 from bouncer.clock import now_ms
 from bouncer.errors import ConnectError, UnsafeLineError
@@ -18,6 +18,7 @@ from bouncer.irc.message import Message, as_text, serialise
 from bouncer.irc.welcome import channel_burst
 from bouncer.journal import Batch, Change
 from bouncer.network import startup
+from bouncer.network.login import NetworkLogin
 from bouncer.network.outgoing import SAYS
 from bouncer.network.settings import load
 from bouncer.network.traffic import Traffic
@@ -111,6 +112,27 @@ class Network(Traffic):
         self._queue.configure(burst=burst, interval_ms=interval_ms)
         times = self.owner.config.timeouts
         self._backoff.configure(times.backoff_min_s, times.backoff_max_s, times.healthy_s)
+
+    async def log_in(self, account: str, password: str) -> tuple[bool, str]:
+        """Log in to an account of the network while connected: (whether it worked, the account or the reason).
+
+        A row that has no account yet keeps this one. https://ircv3.net/specs/extensions/sasl-3.2
+        """
+        if "sasl" not in self.caps or self._login is not None:
+            return False, "the network does not offer SASL" if "sasl" not in self.caps else "another login is under way"
+        login = self._login = NetworkLogin(account, password, self.send)
+        try:
+            async with asyncio.timeout(self.owner.config.timeouts.reply_s):
+                worked, words = await login.done
+        except TimeoutError:
+            return False, "the network did not answer"
+        finally:
+            self._login = None
+        if worked:
+            self._identified = f"logged in as {as_text(words)}"
+            self.keep(Change(sql.SERVER_ACCOUNT, (account, vault.encrypt(password), self.server_id)))
+            self.event("sasl", self._identified)
+        return worked, as_text(words)
 
     async def reconnect(self, reason: str) -> None:
         """Leave, forget the back-off, and connect anew if the row is enabled."""
@@ -274,6 +296,8 @@ class Network(Traffic):
         self._identified = ""
         unsent = self._queue.reset()
         self.keeper.stop()
+        if self._login is not None:
+            self._login.end("the connection was lost")
         self._alone(self._give_up)
         self._barriers.reset()
         self._batches.reset()

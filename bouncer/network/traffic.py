@@ -24,6 +24,8 @@ from bouncer.network.detached import Detached
 from bouncer.network.entry import Entry, Question, Turn
 from bouncer.network.fanout import FanOut
 from bouncer.network.ingest import TALK, Ingest
+from bouncer.network.login import COMMANDS as LOGIN_COMMANDS
+from bouncer.network.login import NetworkLogin
 from bouncer.network.markers import Markers
 from bouncer.network.metadata import Metadata
 from bouncer.network.nickkeeper import NickKeeper
@@ -64,6 +66,7 @@ class Traffic(Replies):
         self._ingest = Ingest(self.server_id, self.state)
         self._fanout = FanOut(self)
         self._keys: dict[str, str] = {}
+        self._login: NetworkLogin | None = None
 
     # -- out of the journal ----------------------------------------------------------------------------------------
 
@@ -97,6 +100,9 @@ class Traffic(Replies):
         turn = self._turn()
         for msg in lines:
             command = msg.command
+            if self._login is not None and command in LOGIN_COMMANDS:
+                self._login.feed(msg)
+                continue
             if command in _HIDDEN:
                 continue
             if command == "PRIVMSG" and not msg.has_tags:

@@ -62,7 +62,9 @@ class SaslClient(CapabilityClient):
 
     async def on_capability_sasl_available(self, value: str) -> bool:
         """Whether to ask for it: pydle's hook, called for LS and NEW. `value` lists mechanisms, or is empty."""
-        if not self._uses_sasl or self._outcome == "ok" or self._mechanism is not None:
+        if not self._uses_sasl:
+            return "PLAIN" in (value or "PLAIN").upper().split(",")  # a person may log in later, by their client
+        if self._outcome == "ok" or self._mechanism is not None:
             return False
         name = mechanism_name(self.params)
         if value and name not in value.upper().split(","):
