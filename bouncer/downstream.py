@@ -98,6 +98,8 @@ class Client:
         """When, by the loop's clock."""
         self.away: str | None = None
         """What it said of itself with AWAY before it was registered (draft/pre-away)."""
+        self.source = SERVER
+        """The server that answers it: its network's, once it is on one."""
         self.line_bytes = LINE_BYTES
         """Bytes one of its lines may have, with CR LF and without tags: what its network takes."""
         self.bound: int | None = None
@@ -278,7 +280,7 @@ class Client:
         if self._gone:
             return
         if not self._fits(raw):
-            self.reply(numerics.ERR_INPUTTOOLONG, "Input line was too long")
+            self.reply(numerics.ERR_INPUTTOOLONG, "Input line was too long", source=self.source)
             return
         try:
             msg = Message.parse(raw)

@@ -14,7 +14,7 @@ from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
 from bouncer.events import Event, Hub
-from bouncer.irc.supported import UNBOUND, in_batches
+from bouncer.irc.supported import UNBOUND, UNBOUND_LINE, in_batches
 from bouncer.irc.welcome import channels_burst, registration_burst
 from bouncer.journal import Change
 from bouncer.network import settings
@@ -166,6 +166,7 @@ class LiveUser:
         """Welcome a client: numerics, channels from state, then what it missed, then live."""
         session = self.sessions[client.id] = Session(self, client, network)
         if network is None:
+            client.line_bytes = UNBOUND_LINE
             self._welcome_unbound(client)
             if NOTIFY in client.caps:
                 self.announcer.greet(session)
@@ -174,7 +175,7 @@ class LiveUser:
         assert attachment is not None  # noqa: S101 - a bound session has one
         client.server = network.settings.name
         client.nick = network.nick
-        client.line_bytes = network.state.isupport.linelen
+        client.line_bytes, client.source = network.state.isupport.linelen, network.source
         self._welcome(client, network)
         if NOTIFY in client.caps:
             self.announcer.greet(session)
@@ -256,7 +257,7 @@ class LiveUser:
             return
         if session.network is not None:
             client.nick = session.network.nick
-            client.line_bytes = session.network.state.isupport.linelen
+            client.line_bytes, client.source = session.network.state.isupport.linelen, session.network.source
         if msg.command in ("PRIVMSG", "NOTICE") and msg.params and msg.params[0].lower() == "bouncerserv":
             await dispatch(session, msg)  # the service switches tenants itself, an admin's verbs to others' files
             return

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 NEEDED = frozenset({"batch", "draft/extended-isupport"})
 
-UNBOUND = ("NETWORK=Bouncer", "CHANTYPES=#&", "CASEMAPPING=ascii", "CHATHISTORY=1000", "BOUNCER_NETID")
+UNBOUND_LINE = 4096
+"""Bytes of a line, with CR LF and without tags, where there is no network: BOUNCER ADDNETWORK has much to say."""
+UNBOUND = (
+    *("NETWORK=Bouncer", "CHANTYPES=#&", "CASEMAPPING=ascii", "CHATHISTORY=1000", "BOUNCER_NETID"),
+    f"LINELEN={UNBOUND_LINE}",
+)
 """What is supported where there is no network."""
 
 _references = itertools.count(1)

@@ -139,22 +139,25 @@ async def test_an_app_password_is_as_good_as_the_password(house: House) -> None:
     assert sorted(info.name for info in house.supervisor.clients(number)) == ["desk", "phone"]
 
 
-async def test_a_line_over_the_limit_is_told_and_nothing_else_happens(house: House) -> None:
+async def test_a_line_over_the_limit_is_told_and_nothing_else_happens(house: House, network: ScriptedNetwork) -> None:
     await house.user("alice")
+    await house.server("alice", network)
+    peer = await network.accept()
+    await peer.welcome()
     client = await connect(house, "NICK " + "n" * 600, "PING still-there")
     assert " 417 * :" in (await client.until("still-there"))[0]
     client.send(f"PASS :alice:{PASSWORD}", "NICK me", "USER me 0 * :me")
-    await client.until(" 422 ")
+    await client.until(" 376 ")
     client.send("@a=" + "b" * 4092 + " PING just", "@a=" + "b" * 4093 + " PING over")
     client.send("PING :" + "x" * 504, "PING :" + "y" * 505, "PING end")
-    lines = await client.until("PONG bouncer :end")
-    assert [line.split()[1] for line in lines if line.startswith(":bouncer ")][-5:] == [
-        "PONG",
-        "417",
-        "PONG",
-        "417",
-        "PONG",
-    ]
+    lines = await client.until(" :end")
+    assert [line for line in lines if " 417 " in line] == [":irc.test 417 alice :Input line was too long"] * 2
+    assert sum(" PONG " in line for line in lines) == 3
+    await house.user("bob")
+    free = await connect(house, f"PASS :bob:{PASSWORD}", "NICK me", "USER me 0 * :me")
+    assert any(" LINELEN=4096 " in line for line in await free.until(" 422 "))  # where there is no network it is ours
+    free.send("PING :" + "x" * 4088, "PING :" + "x" * 4089)
+    await free.until(" 417 ")
 
 
 async def test_a_line_without_end_costs_nothing(house: House) -> None:
