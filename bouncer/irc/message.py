@@ -41,15 +41,18 @@ def split_source(source: str) -> tuple[str, str, str]:
     return nick, user, host
 
 
-def as_text(text: str) -> str:
-    """Text fit for storage and HTML: a string with bytes that are not UTF-8 is read as Windows-1252 as a whole."""
+def as_text(text: str, encoding: str = "") -> str:
+    """Text fit for storage and HTML: a string with bytes that are not UTF-8 is read in `encoding` as a whole.
+
+    "" is Windows-1252, which IRC used before.
+    """
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError:
         try:
-            return text.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+            return text.encode("utf-8", "surrogateescape").decode(encoding or "cp1252", "replace")
         except UnicodeEncodeError:  # a surrogate that never was a byte, as JSON can spell one
             return text.encode("utf-8", "replace").decode()
     return text

@@ -27,8 +27,10 @@ _REACTIONS = ("+draft/persist", "+draft/react", "+draft/reply", "+draft/unreact"
 class Ingest:
     """Turns what the state says of a line into rows of a batch, for one server."""
 
-    def __init__(self, server_id: int, state: NetworkState) -> None:
+    def __init__(self, server_id: int, state: NetworkState, encoding: str = "") -> None:
         self.server_id = server_id
+        self.encoding = encoding
+        """What bytes that are no UTF-8 are read as."""
         self._state = state
         self._to_self = ""
 
@@ -63,6 +65,10 @@ class Ingest:
         last, self._to_self = self._to_self, msgid
         return last == msgid
 
+    def text(self, text: str) -> str:
+        """Text as it is stored."""
+        return as_text(text, self.encoding)
+
     def fold(self, name: str) -> str:
         """A name as it is looked up."""
         return as_text(self._state.isupport.casemap.fold(name))
@@ -88,11 +94,13 @@ class Ingest:
     ) -> MessageRow:
         tags = None
         if msg.has_tags:
-            kept = {as_text(k): as_text(v) for k, v in msg.tags.items() if k not in ("time", "msgid", "batch", "label")}
+            kept = {
+                self.text(k): self.text(v) for k, v in msg.tags.items() if k not in ("time", "msgid", "batch", "label")
+            }
             tags = json.dumps(kept, ensure_ascii=False) if kept else None
         return MessageRow(
-            self.server_id, "channel", as_text(shown), self.fold(target), as_text(msg.source or ""), kind,
-            as_text(text), tags, msgid, time_ms, own,
+            self.server_id, "channel", self.text(shown), self.fold(target), self.text(msg.source or ""), kind,
+            self.text(text), tags, msgid, time_ms, own,
         )  # fmt: skip
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -111,10 +119,10 @@ class Ingest:
 
     def _changes(self, done: Applied, channel: str) -> Iterator[Change]:
         server, folded = self.server_id, self.fold(channel)
-        kind, nick = done.kind, as_text(done.nick)
+        kind, nick = done.kind, self.text(done.nick)
         if kind == "join":
             if done.me:
-                yield Change(sql.CHANNEL_JOINED, (server, as_text(channel), folded))
+                yield Change(sql.CHANNEL_JOINED, (server, self.text(channel), folded))
                 yield Change(sql.ROSTER_CLEAR, (server, folded))
             yield Change(sql.ROSTER_PUT, (self.fold(done.nick), nick, "", server, folded))
         elif kind in ("part", "kick", "quit"):
@@ -126,11 +134,11 @@ class Ingest:
         elif kind == "mode":
             for where, who, letters in done.roster:
                 if where == channel:
-                    yield Change(sql.ROSTER_PUT, (self.fold(who), as_text(who), letters, server, folded))
+                    yield Change(sql.ROSTER_PUT, (self.fold(who), self.text(who), letters, server, folded))
 
     def _renamed(self, batch: Batch, done: Applied) -> None:
         """A channel has another name: its row, its read marker and its metadata follow."""
-        name, new, old = as_text(done.target), self.fold(done.target), self.fold(done.text)
+        name, new, old = self.text(done.target), self.fold(done.target), self.fold(done.text)
         batch.changes.append(Change(sql.CHANNEL_RENAMED, (name, new, self.server_id, old)))
         batch.changes.append(Change(sql.MARKER_RENAMED, (name, new, self.server_id, old)))
         batch.changes.append(Change(sql.METADATA_RENAMED, (new, self.server_id, old)))
@@ -140,9 +148,9 @@ class Ingest:
         isupport, target = self._state.isupport, msg.param(0)
         if not isupport.is_channel(target.lstrip(isupport.statusmsg)) and not done.own:
             target = msg.nick if self._state.is_own(target) else target
-        msgid, folded = as_text(msg.param(1)), self.fold(target.lstrip(isupport.statusmsg))
+        msgid, folded = self.text(msg.param(1)), self.fold(target.lstrip(isupport.statusmsg))
         where = (self.server_id, msgid, self.server_id, folded, self.server_id, folded)
-        who = f"{as_text(msg.source or '')} {as_text(msg.param(2))}".strip()
+        who = f"{self.text(msg.source or '')} {self.text(msg.param(2))}".strip()
         batch.changes.append(Change(sql.REDACT, (who, *where)))
         batch.changes.append(Change(sql.REDACT_TAGMSG, where))
         batch.changes.append(Change(sql.REDACT_INDEX, ()))
@@ -154,7 +162,7 @@ class Ingest:
             known = self._state.channels.get(channel)
             letters = known.members.get(done.nick, "") if known is not None else ""
             batch.changes.append(Change(sql.ROSTER_REMOVE, (self.server_id, folded, self.fold(old))))
-            put = (self.fold(done.nick), as_text(done.nick), letters, self.server_id, folded)
+            put = (self.fold(done.nick), self.text(done.nick), letters, self.server_id, folded)
             batch.changes.append(Change(sql.ROSTER_PUT, put))
 
     def _topic(self, batch: Batch, channel: str) -> None:
@@ -162,14 +170,14 @@ class Ingest:
         if known is None:
             return
         folded = self.fold(channel)
-        batch.changes.append(Change(sql.CHANNEL_TOPIC, (as_text(known.topic or "") or None, self.server_id, folded)))
-        by = (as_text(known.topic_by or "") or None, known.topic_at or None, self.server_id, folded)
+        batch.changes.append(Change(sql.CHANNEL_TOPIC, (self.text(known.topic or "") or None, self.server_id, folded)))
+        by = (self.text(known.topic_by or "") or None, known.topic_at or None, self.server_id, folded)
         batch.changes.append(Change(sql.CHANNEL_TOPIC_BY, by))
 
     def _roster(self, batch: Batch, channel: str, members: tuple[tuple[str, str], ...]) -> None:
         folded = self.fold(channel)
         batch.changes.append(Change(sql.ROSTER_CLEAR, (self.server_id, folded)))
         rows: list[tuple[object, ...]] = [
-            (self.fold(nick), as_text(nick), letters, self.server_id, folded) for nick, letters in members
+            (self.fold(nick), self.text(nick), letters, self.server_id, folded) for nick, letters in members
         ]
         batch.changes.append(Change(sql.ROSTER_PUT, rows))

@@ -101,6 +101,7 @@ class Network(Traffic):
         old, self.settings = self.settings, settings
         self.configure()
         self.detached.apply(settings.rules)
+        self._ingest.encoding = settings.encoding
         if old.enabled != settings.enabled or (settings.enabled and old.needs_reconnect(settings)):
             await self.reconnect("settings changed" if settings.enabled else "disconnected by the user")
         elif self.up and old.params.nickname != settings.params.nickname:

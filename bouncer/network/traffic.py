@@ -63,7 +63,7 @@ class Traffic(Replies):
         self.detached = Detached(self, settings.rules)
         self.markers = Markers()
         self.metadata = Metadata()
-        self._ingest = Ingest(self.server_id, self.state)
+        self._ingest = Ingest(self.server_id, self.state, settings.encoding)
         self._fanout = FanOut(self)
         self._keys: dict[str, str] = {}
         self._login: NetworkLogin | None = None
