@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from web import assets, websocket
-from web.views import account, channels, events, messages, servers, session
+from web.views import account, channels, clients, events, messages, servers, session
 
 ID = "{id:[0-9]+}"
 
@@ -18,6 +18,13 @@ ROUTES = (
     web.get("/account/password", account.password, name="account.password"),
     web.post("/account/password", account.update_password, name="account.password.update"),
     web.post("/account/sessions/delete", account.end_other_sessions, name="account.sessions.delete"),
+    web.get("/clients", clients.index, name="clients"),
+    web.post("/clients", clients.update, name="client.update"),
+    web.post(f"/clients/{ID}/delete", clients.disconnect, name="client.delete"),
+    web.post("/tokens", clients.create_token, name="token.create"),
+    web.post(f"/tokens/{ID}/delete", clients.revoke_token, name="token.delete"),
+    web.post("/certificates", clients.enrol, name="certificate.create"),
+    web.post(f"/certificates/{ID}/delete", clients.remove_certificate, name="certificate.delete"),
     web.get("/servers", servers.index, name="servers"),
     web.post("/servers", servers.create, name="server.create"),
     web.get("/servers/new", servers.new, name="server.new"),
@@ -29,6 +36,8 @@ ROUTES = (
     web.post(f"/servers/{ID}/delete", servers.delete, name="server.delete"),
     web.post(f"/servers/{ID}/connection", servers.connect, name="server.connect"),
     web.post(f"/servers/{ID}/connection/delete", servers.disconnect, name="server.disconnect"),
+    web.post(f"/servers/{ID}/certificate", servers.make_certificate, name="server.certificate.create"),
+    web.post(f"/servers/{ID}/certificate/delete", servers.remove_certificate, name="server.certificate.delete"),
     web.get(f"/servers/{ID}/messages", messages.server, name="server.messages"),
     web.get(f"/servers/{ID}/channels", channels.index, name="channels"),
     web.post(f"/servers/{ID}/channels", channels.join, name="channel.create"),

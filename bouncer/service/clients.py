@@ -49,9 +49,9 @@ class Clients:
                 found[row.name] = KnownClient(row.name, row.text_timestamps, at or None, row.address)
         return [found[name] for name in sorted(found)]
 
-    async def disconnect(self, user_id: int, which: str) -> int:
+    async def disconnect(self, user_id: int, which: int | str) -> int:
         """End the client of this id, or all of this name; gives how many. Raises NotFoundError for none."""
-        wanted = [one for one in self.attached(user_id) if which in {str(one.id), one.name}]
+        wanted = [one for one in self.attached(user_id) if which in {one.id, str(one.id), one.name}]
         dropped = [await self._live.drop_client(user_id, one.id) for one in wanted]
         if not any(dropped):
             raise NotFoundError(f"no client {which!r} is attached: `client list` shows those that are")

@@ -13,12 +13,12 @@ import aiohttp
 
 from bouncer import tenant
 from bouncer.clock import now_ms
-from bouncer.events import Hub, ServerState
+from bouncer.events import ClientInfo, Hub, ServerState
 from bouncer.models.tenant import Channel, ChannelUser, Conversation, Message, ServerEvent
 from bouncer.service.live import Offline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bouncer.config import Config
@@ -39,9 +39,17 @@ class Recording(Offline):
         super().__init__()
         self.hubs: dict[int, Hub] = {}
         self.states: dict[int, dict[int, ServerState]] = {}
+        self.here: dict[int, list[ClientInfo]] = {}
 
     def hub(self, user_id: int) -> Hub:
         return self.hubs.setdefault(user_id, Hub())
+
+    def clients(self, user_id: int) -> Sequence[ClientInfo]:
+        return self.here.get(user_id, [])
+
+    async def drop_client(self, user_id: int, client_id: int) -> bool:
+        self.here[user_id] = [one for one in self.here[user_id] if one.id != client_id]
+        return True
 
     def server_states(self, user_id: int) -> Mapping[int, ServerState]:
         return self.states.get(user_id, {})

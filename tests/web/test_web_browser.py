@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from bouncer.events import Event, ServerState
+from bouncer.events import ClientInfo, Event, ServerState
 from tests.support import browser
 from tests.web.panelkit import PASSWORD, connected, fill
 
@@ -124,6 +124,10 @@ async def test_no_page_is_wider_than_the_window_nor_breaks_the_policy(
     channel, conversation = await fill(ada.id, row.id, name="#" + "W" * 190, text="W" * 5_000)
     error = "E" * 500
     installation.live.states[ada.id] = {row.id: ServerState("failed", error=error, attempt=99, next_attempt_s=500)}
+    installation.live.here[ada.id] = [ClientInfo(1, "c" * 64, "S" * 32, "2001:db8::1", True, 1, (), "password")]
+    await installation.service.tokens.create(ada.id, "t" * 64)
+    await installation.service.certificates.enrol(ada.id, "ab" * 64, "W" * 64)
+    await installation.service.clients.set_timestamps(ada.id, "k" * 64, True)
     base = f"/servers/{row.id}"
     paths = [
         "/servers",
@@ -133,7 +137,7 @@ async def test_no_page_is_wider_than_the_window_nor_breaks_the_policy(
     ]
     paths += [f"/channels/{channel}", f"/channels/{channel}/messages", f"/conversations/{conversation}/messages"]
     async with page_of(chromium, installation.url, width=width) as page:
-        for path in [*paths, "/account", "/account/password"]:
+        for path in [*paths, "/clients", "/account", "/account/password"]:
             await page.goto(path)
             await page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
             assert await wider_than_the_window(page) == [], path
@@ -160,7 +164,9 @@ async def test_everything_can_be_reached_by_keyboard(installation: Installation,
         for _ in range(12):
             await page.keyboard.press("Tab")
             reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
-        for name in ("Skip to the content", "Servers", "Account", "Sign out", "Add server", "libera", "Edit libera"):
+        for name in (
+            "Skip to the content", "Servers", "Clients", "Account", "Sign out", "Add server", "libera", "Edit libera",
+        ):  # fmt: skip
             assert name in reached, name
 
 

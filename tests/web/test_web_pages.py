@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from bouncer import tenant
 from bouncer.clock import now_ms
+from bouncer.events import ClientInfo
 from bouncer.models.main import Session
 from bouncer.models.tenant import Channel, Server
 from bouncer.service.fields import CLEAR, KEEP
@@ -444,6 +445,70 @@ async def test_what_a_server_does_once_connected_goes_through_the_form(
     bad = await alice.post("/servers", {**SERVER, "name": "x", "fallbacks": "nowhere", "connect_commands": "WAIT"})
     assert bad.error_beside("fallbacks")
     assert bad.error_beside("connect_commands")
+
+
+async def test_app_passwords_are_made_shown_once_and_revoked(installation: Installation, alice: Browser) -> None:
+    made = await alice.post("/tokens", {"token_name": "phone"})
+    assert made.status == 200
+    secret = made.text.partition("<pre>")[2].partition("</pre>")[0]
+    assert await installation.service.tokens.check("alice", secret, address="") is not None
+    page = (await alice.get("/clients")).text
+    assert "phone" in page
+    assert secret not in page
+    again = await alice.post("/tokens", {"token_name": "phone"})
+    assert again.status == 422
+    assert "revoke it first" in again.error_beside("token_name")
+    assert (await alice.post("/tokens", {"token_name": "a b"})).error_beside("token_name")
+    assert (await alice.post("/tokens/1/delete")).location == "/clients"
+    assert await installation.service.tokens.check("alice", secret, address="") is None
+
+
+async def test_clients_and_their_certificates_are_shown_and_sent_away(
+    installation: Installation, alice: Browser, bob: Browser
+) -> None:
+    user = await installation.service.users.get("alice")
+    one = ClientInfo(7, "laptop", "libera", "192.0.2.9", True, now_ms(), (), "password")
+    installation.live.here[user.id] = [one]
+    assert "laptop" in (await alice.get("/clients")).text
+    assert (await bob.post("/clients/7/delete")).status == 404
+    assert installation.live.here[user.id] == [one]
+    assert (await alice.post("/clients/7/delete")).location == "/clients"
+    assert installation.live.here[user.id] == []
+    assert (await alice.post("/certificates", {"fingerprint": "abc"})).error_beside("fingerprint")
+    assert (await alice.post("/certificates", {"fingerprint": "AB" * 32, "certificate_name": "laptop"})).status == 303
+    assert "ab" * 32 in (await alice.get("/clients")).text
+    assert "ab" * 32 not in (await bob.get("/clients")).text
+    taken = await bob.post("/certificates", {"fingerprint": "ab" * 32})
+    assert taken.status == 422
+    for path in ("/certificates/1/delete", "/tokens/1/delete"):
+        assert (await bob.post(path)).status == 404
+    assert (await alice.post("/certificates/1/delete")).location == "/clients"
+    assert await installation.service.certificates.list(user.id) == []
+
+
+async def test_a_client_name_gets_times_in_text_and_is_forgotten(installation: Installation, alice: Browser) -> None:
+    user = await installation.service.users.get("alice")
+    await alice.post("/clients", {"name": "phone", "text_timestamps": "on"})
+    assert [one.text_timestamps for one in await installation.service.clients.known(user.id)] == [True]
+    assert "Times in text: on" in (await alice.get("/clients")).text
+    await alice.post("/clients", {"name": "phone"})
+    assert [one.text_timestamps for one in await installation.service.clients.known(user.id)] == [False]
+    assert (await alice.post("/clients", {"name": "phone", "forget": "on"})).location == "/clients"
+    assert await installation.service.clients.known(user.id) == []
+    assert (await alice.post("/clients", {"name": "phone", "forget": "on"})).status == 404
+
+
+async def test_a_certificate_for_a_network_is_made_and_removed(installation: Installation, alice: Browser) -> None:
+    user = await installation.service.users.get("alice")
+    server = await add_server(alice)
+    assert "Make a certificate" in (await alice.get(f"/servers/{server}")).text
+    fingerprints = set()
+    for _ in range(2):
+        assert (await alice.post(f"/servers/{server}/certificate")).location == f"/servers/{server}"
+        fingerprints.add((await installation.service.servers.view(user.id, server)).fingerprint)
+    assert len(fingerprints) == 2
+    assert (await alice.post(f"/servers/{server}/certificate/delete")).location == f"/servers/{server}"
+    assert (await installation.service.servers.view(user.id, server)).fingerprint == ""
 
 
 async def test_history_is_read_page_by_page_without_gap_or_repeat(installation: Installation, alice: Browser) -> None:

@@ -151,5 +151,23 @@ async def disconnect(request: web.Request) -> web.Response:
     return see_other(_back(fields, server_id))
 
 
+async def make_certificate(request: web.Request) -> web.Response:
+    """Make a certificate for the network to know one by, in place of one that is there."""
+    await form(request)
+    server_id = path_id(request)
+    await service(request).servers.make_certificate(me(request).id, server_id, anew=True)
+    await flash(request, "The certificate is made. Tell the network's services about it, once you are connected.")
+    return see_other(f"/servers/{server_id}")
+
+
+async def remove_certificate(request: web.Request) -> web.Response:
+    """Show the network no certificate any more."""
+    await form(request)
+    server_id = path_id(request)
+    await service(request).servers.remove_certificate(me(request).id, server_id)
+    await flash(request, "The network is shown no certificate any more.")
+    return see_other(f"/servers/{server_id}")
+
+
 def _back(fields: Mapping[str, str], server_id: int) -> str:
     return "/servers" if fields.get("back") == "list" else f"/servers/{server_id}"
