@@ -108,8 +108,9 @@ class _Style:
             text = f"\x01ACTION {text}\x01"
         command = "NOTICE" if kind == "notice" else "PRIVMSG"
         tags = self._in_batch + self._tag_text(stored, msgid=first)
-        head = f"@{tags[:-1]} :" if tags else ":"
-        line = f"{head}{stored.sender} {command} {_target(stored, self._nick)} :{text}\r\n"
+        head = f"@{tags[:-1]} " if tags else ""
+        source = f":{stored.sender} " if stored.sender else ""
+        line = f"{head}{source}{command} {_target(stored, self._nick)} :{text}\r\n"
         return line.encode("utf-8", "surrogateescape")
 
     def _tag_text(self, stored: StoredMessage, *, msgid: bool = True) -> str:
@@ -141,11 +142,12 @@ class _Style:
         tags = self._in_batch + self._tag_text(stored)
         opening = f"@{tags[:-1]} " if tags else ""
         closing = f"@{self._in_batch[:-1]} " if self._in_batch else ""
-        lines = [f"{opening}:{stored.sender} BATCH +{reference} draft/multiline {target}\r\n"]
+        source = f":{stored.sender} " if stored.sender else ""
+        lines = [f"{opening}{source}BATCH +{reference} draft/multiline {target}\r\n"]
         for piece, joins in parts:
             tag = ";draft/multiline-concat" if joins else ""
-            lines.append(f"@batch={reference}{tag} :{stored.sender} {command} {target} :{piece}\r\n")
-        lines.append(f"{closing}:{stored.sender} BATCH -{reference}\r\n")
+            lines.append(f"@batch={reference}{tag} {source}{command} {target} :{piece}\r\n")
+        lines.append(f"{closing}{source}BATCH -{reference}\r\n")
         return "".join(lines).encode("utf-8", "surrogateescape")
 
     def _redacted(self, stored: StoredMessage) -> bytes:

@@ -231,3 +231,33 @@ async def test_times_stand_in_the_text_where_a_client_wants_them(house: House, n
         lines = [line for line in await client.until("waves") if " PRIVMSG " in line]
         assert [line.partition(" PRIVMSG #Room ")[2] for line in lines] == shown
         await client.close()
+
+
+async def test_znc_names_of_capabilities_do_what_the_newer_ones_do(house: House, network: ScriptedNetwork) -> None:
+    peer = await on_room(house, network)
+    await said(peer, 1)
+    client = await house.client("alice/net@old", caps="znc.in/batch znc.in/server-time-iso")
+    first, line = [each for each in await client.until(":m0") if " BATCH " in each or "PRIVMSG" in each]
+    assert " BATCH +" in first
+    assert line.endswith(f";time={stamp(0)} :friend!f@example PRIVMSG #Room :m0")
+    await peer.send(f"@time={stamp(1)} :friend!f@example PRIVMSG #Room :live")
+    assert (await client.until(":live"))[-1] == f"@time={stamp(1)} :friend!f@example PRIVMSG #Room :live"
+
+
+async def test_events_come_back_as_the_lines_they_were(house: House, network: ScriptedNetwork) -> None:
+    peer = await on_room(house, network)
+    lines = [
+        ":other!o@example JOIN #Room",
+        ":other!o@example NICK another",
+        ":friend!f@example MODE #Room +ov another another",
+        ":friend!f@example TOPIC #Room :a new topic",
+        ":friend!f@example KICK #Room another :out with you",
+        ":late!l@example JOIN #Room",
+        ":late!l@example PART #Room :good bye",
+        ":friend!f@example QUIT :gone away",
+    ]
+    await peer.send(*(f"@time={stamp(n)} {line}" for n, line in enumerate(lines)))
+    await peer.barrier()
+    client = await reader(house, f"{CAPS} draft/event-playback")
+    shown = await ask(client, "CHATHISTORY BEFORE #room timestamp=2026-02-01T00:00:00.000Z 50")
+    assert bodies(shown) == lines
