@@ -45,6 +45,9 @@ class Owner(Protocol):
     def fail(self, reason: str, *, permanent: bool = False) -> None:
         """End the connection for this reason; permanent: it would end so again."""
 
+    def refused_for_good(self) -> None:
+        """If it ends now, it would end so again."""
+
     def welcomed(self) -> None:
         """001 has come."""
 

@@ -103,7 +103,7 @@ class Client(SaslClient):
         words = message.params[-1] if message.params else "refused"
         nick = self._next_nick(message)
         if nick is None:
-            self.owner.fail(f"no nickname was accepted: {words}")
+            self.owner.fail(f"no nickname was accepted: {words}", permanent=message.command == "432")
             return
         self.owner.note("nick", f"{message.param(1) or 'the nickname'}: {words}; trying {nick}")
         await self.rawmsg("NICK", nick)
@@ -139,8 +139,13 @@ class Client(SaslClient):
         self.owner.fail(f"closed by the server: {' '.join(message.params)}")
 
     async def on_raw_464(self, message: Message) -> None:
-        """Refused for our password (464), our host (463), as banned (465, 466), for our user name (468)."""
+        """Refused for our password (464), our host (463), as banned (465, 466), for our user name (468).
+
+        A ban or a closed door may end; the same password and user name are refused again.
+        """
         if message.params:
             self.refusal = message.params[-1]
+        if not self.registered and message.command in {"464", "468"}:
+            self.owner.refused_for_good()
 
     on_raw_463 = on_raw_465 = on_raw_466 = on_raw_468 = on_raw_464

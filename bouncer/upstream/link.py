@@ -244,6 +244,10 @@ class Upstream:
         self._end(reason)
         self._connection.abort()
 
+    def refused_for_good(self) -> None:
+        """If it ends now, it would end so again."""
+        self._permanent = True
+
     def welcomed(self) -> None:
         """001 has come; the deadline goes on to the end of the MOTD."""
 
