@@ -12,9 +12,10 @@ from bouncer.errors import LineTooLongError, MalformedLineError
 from bouncer.events import ClientInfo
 from bouncer.irc import numerics
 from bouncer.irc.caps import Offered
+from bouncer.irc.entering import Attempt, Bind, Consult, Exchange, Onward, Registered
 from bouncer.irc.lines import MAX_TAGS, fits
 from bouncer.irc.message import Message, wire
-from bouncer.irc.registration import Attempt, Bind, Consult, Exchange, Registered, Registration
+from bouncer.irc.registration import Registration
 from bouncer.irc.supported import UNBOUND
 from bouncer.tasks import Group
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from bouncer.config import Config
-    from bouncer.irc.registration import Login, Output
+    from bouncer.irc.entering import Login
+    from bouncer.irc.registration import Output
     from bouncer.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,9 @@ class Door(Protocol):
     async def offers(self, client: Client, login: Login) -> tuple[Mapping[str, str], Sequence[str]]:
         """Capabilities (with values) of the network of this login, and its ISUPPORT; both empty where it has none."""
 
+    async def log_in_to_network(self, client: Client, onward: Onward) -> tuple[bool, str]:
+        """SASL at the network of that login: whether it worked, and the account or the reason."""
+
     def bind(self, client: Client, netid: str) -> bool:
         """The client, logged in but not yet registered, chooses a network; False when there is no such one."""
 
@@ -92,6 +97,7 @@ class Client:
         self.server = ""
         self.nick = "*"
         self.user_id = 0
+        self.account = ""
         self.credential = ""
         """What it came in with, as in `ClientInfo`."""
         self.admitted_at = 0.0
@@ -240,6 +246,9 @@ class Client:
             elif isinstance(output, Consult):
                 network, tokens = await self._door.offers(self, output.login)
                 await self._outputs(self._registration.offer(self._offered(network), tokens))
+            elif isinstance(output, Onward):
+                worked, words = await self._door.log_in_to_network(self, output)
+                await self._outputs(self._registration.passed_on(worked, words))
             elif isinstance(output, Bind):
                 self._bind(output.netid)
             elif isinstance(output, Registered):
@@ -265,7 +274,7 @@ class Client:
         if isinstance(found, Challenge):
             await self._outputs(self._registration.challenge(found.data, found.login))
             return
-        self.user_id, self.credential = found.user_id, found.credential
+        self.user_id, self.account, self.credential = found.user_id, found.account, found.credential
         self.admitted_at = asyncio.get_running_loop().time()
         mask = f"{self._registration.nick or '*'}!{found.account}@{SERVER}"
         await self._outputs(self._registration.accept(found.account, mask, found.client))

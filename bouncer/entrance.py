@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer.downstream import Admission, Challenge, Refused
 from bouncer.errors import ProtocolError, RefusedError
-from bouncer.irc.registration import parse_login
+from bouncer.irc.entering import parse_login
 from bouncer.scram import ScramServer
 
 if TYPE_CHECKING:
     from bouncer.downstream import Client
-    from bouncer.irc.registration import Attempt, Login
+    from bouncer.irc.entering import Attempt, Login
     from bouncer.service import Service
     from bouncer.service.attempts import Admitted
     from bouncer.service.tokens import ScramLookup

@@ -14,6 +14,7 @@ from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
 from bouncer.events import Event, Hub
+from bouncer.irc.authentication import SaslLines
 from bouncer.irc.supported import UNBOUND, UNBOUND_LINE, in_batches
 from bouncer.irc.welcome import channels_burst, registration_burst
 from bouncer.journal import Change
@@ -47,6 +48,7 @@ class Session:
         self.attachment = Attachment(client, network) if network is not None else None
         self.answer = Answer(client, "", SERVER)
         self.drafts: dict[str, multiline.Draft] = {}
+        self.sasl = SaslLines(lambda: "PLAIN")
 
     async def collect(self, msg: Message) -> bool:
         """Take a line that belongs to one of `drafts`; whether it did."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from bouncer.database import MainDatabase
     from bouncer.downstream import Admission, Challenge
     from bouncer.endpoints import Endpoint
+    from bouncer.irc.entering import Attempt, Login, Onward
     from bouncer.irc.message import Message
-    from bouncer.irc.registration import Attempt, Login
     from bouncer.models.main import User
     from bouncer.network.network import Network
     from bouncer.tenant import Tenants
@@ -205,6 +205,14 @@ class Supervisor:
             return {}, ()
         await self._settle(user, network, client)
         return network.cap_values, network.tokens()
+
+    async def log_in_to_network(self, client: Client, onward: Onward) -> tuple[bool, str]:
+        """SASL at the network of that login: whether it worked, and the account or the reason."""
+        user = self.users.get(client.user_id)
+        network = user.find(onward.login.server) if user is not None else None
+        if network is None or not network.up:
+            return False, "Not connected to a network"
+        return await network.log_in(onward.account, onward.password)
 
     async def _settle(self, user: LiveUser, network: Network, client: Client) -> None:
         """Wait for the network's first word, if it is about to come."""

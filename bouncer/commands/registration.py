@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from bouncer.commands.bouncer import NOTIFY
 from bouncer.commands.table import Command
+from bouncer.irc.authentication import Failure, Response, plain
+from bouncer.irc.entering import parse_login
 from bouncer.irc.supported import UNBOUND, in_batches
 from bouncer.irc.welcome import isupport_lines
 
@@ -49,9 +51,34 @@ async def too_late(session: Session, _msg: Message) -> None:
     session.answer.reply("462", "You may not reregister")
 
 
-async def authenticated(session: Session, _msg: Message) -> None:
-    """Nobody is registered here without having logged in."""
-    session.answer.reply("907", "You have already authenticated")
+async def authenticate(session: Session, msg: Message) -> None:
+    """To an account of the network, by SASL PLAIN; nobody is registered here without having logged in here."""
+    if session.network is None:
+        session.answer.reply("907", "You have already authenticated")
+        return
+    found = session.sasl.take(msg.params[0])
+    if isinstance(found, Failure):
+        if found.numeric == "908":
+            session.answer.reply("908", "PLAIN", "are available SASL mechanisms")
+        session.answer.reply("904" if found.numeric == "908" else found.numeric, found.words)
+    elif isinstance(found, Response):
+        session.sasl.end()
+        await _log_in(session, plain(found.data))
+    else:
+        session.answer.write(b"".join(found))
+
+
+async def _log_in(session: Session, credentials: tuple[str, str] | None) -> None:
+    network, answer = session.network, session.answer
+    if credentials is None:
+        answer.reply("904", "SASL authentication failed: not readable")
+    elif network is None or parse_login(credentials[0]).user == session.client.account:
+        answer.reply("907", "You have already authenticated")
+    else:
+        worked, words = await network.log_in(*credentials)
+        if worked:
+            answer.reply("900", network.state.mask, words, f"You are now logged in as {words}")
+        answer.reply("903" if worked else "904", "SASL authentication successful" if worked else words)
 
 
 async def isupport(session: Session, _msg: Message) -> None:
@@ -68,6 +95,6 @@ table = {
     "QUIT": Command(leave),
     "USER": Command(too_late),
     "PASS": Command(too_late),
-    "AUTHENTICATE": Command(authenticated),
+    "AUTHENTICATE": Command(authenticate, 1),
     "ISUPPORT": Command(isupport),
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bouncer.config import Config
     from bouncer.downstream import Client
     from bouncer.events import Hub
+    from bouncer.irc.authentication import SaslLines
     from bouncer.irc.message import Message
     from bouncer.network.attachment import Attachment
     from bouncer.network.network import Network
@@ -136,6 +137,8 @@ class Session(Protocol):
     answer: Answer
     drafts: dict[str, Draft]
     """Messages of several lines on their way in, by the client's reference."""
+    sasl: SaslLines
+    """A login to an account of the network."""
 
     @property
     def user(self) -> User:

@@ -47,6 +47,15 @@ def challenge_lines(data: bytes) -> list[bytes]:
     return [wire("AUTHENTICATE", [piece]) for piece in pieces]
 
 
+def plain(data: bytes) -> tuple[str, str] | None:
+    """(name, password) of a PLAIN response, None for one that cannot be read or acts for another: RFC 4616."""
+    try:
+        fields = data.decode().split("\0")
+    except UnicodeDecodeError:
+        return None
+    return (fields[1], fields[2]) if len(fields) == 3 and fields[1] and fields[0] in {"", fields[1]} else None
+
+
 class SaslLines:
     """One client's AUTHENTICATE lines; `mechanisms` says what may be used now."""
 

@@ -8,12 +8,23 @@ https://modern.ircdocs.horse/#connection-registration and https://ircv3.net/spec
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from bouncer.irc import numerics
-from bouncer.irc.authentication import Failure, Response, SaslLines, challenge_lines
+from bouncer.irc.authentication import Failure, Response, SaslLines, challenge_lines, plain
 from bouncer.irc.caps import CapSession
+from bouncer.irc.entering import (
+    NAME_LENGTH,
+    Attempt,
+    Bind,
+    Closed,
+    Consult,
+    Exchange,
+    Login,
+    Onward,
+    Registered,
+    parse_login,
+)
 from bouncer.irc.message import as_text, wire
 from bouncer.irc.supported import in_batches
 from bouncer.irc.welcome import isupport_lines
@@ -27,95 +38,19 @@ if TYPE_CHECKING:
 MAX_LINES = 256
 MAX_BYTES = 64 * 1024
 MAX_SASL_TRIES = 3
-_NAME_LENGTH = 64
 _BAD_NICK = re.compile(r"[\s,*?!@\0]|\A[:#&$~+%]")
 _USER_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
 
 
-class Login(NamedTuple):
-    """Who wants in: the user's name (lower-case), the server asked for, and what the client calls itself."""
-
-    user: str
-    server: str | None
-    client: str | None
-
-
-def parse_login(text: str) -> Login:
-    """`user`, `user/server`, `user/server@client`, `user@client/server`, `user@client`; anything else fits as well.
-
-    Names are cut at 64 characters. Whether such a user exists is for whoever checks the password to say.
-    """
-    text = as_text(text)
-    head, slash, tail = text.partition("/")
-    if "@" in head:
-        user, _, client = head.partition("@")
-        server = tail if slash else ""
-    else:
-        user = head
-        server, _, client = tail.partition("@")
-    return Login(user[:_NAME_LENGTH].lower(), server[:_NAME_LENGTH] or None, client[:_NAME_LENGTH] or None)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Somebody wants in: answer with `Registration.accept` or `Registration.reject`.
-
-    `external`: by the certificate of the connection; there is no password, and perhaps no user name.
-    """
-
-    login: Login
-    password: str = field(repr=False)
-    via: Literal["pass", "sasl", "external"]
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """The client's next message of a SCRAM exchange: answer with `challenge`, `accept` or `reject`."""
-
-    data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Consult:
-    """Who is logged in asks for capabilities: answer with `Registration.offer`, what that network has."""
-
-    login: Login
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """All is said and the login was accepted: the client now waits for 001."""
-
-    login: Login
-    nick: str
-    user: str
-    realname: str
-    caps: CapSession
-    away: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The connection is over; `reason` is for the log. The ERROR line has been given before this."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """The client chooses its network by id (soju.im/bouncer-networks); if there is none it is to be told so."""
-
-    netid: str
-
-
-Output = bytes | Attempt | Exchange | Consult | Registered | Closed | Bind
+Question = Attempt | Exchange | Consult | Onward
+Output = bytes | Question | Registered | Closed | Bind
 
 
 class Registration:
     """One client's way in. Bytes in the output are whole lines with CR LF.
 
-    Between a question (Attempt, Exchange, Consult) and its answer lines may be fed on: they are kept (at most MAX_LINES
-    and MAX_BYTES since the beginning, then the client is closed) and come into their own with the answer.
+    Between a question (Attempt, Exchange, Consult, Onward) and its answer lines may be fed on: they are kept (at most
+    MAX_LINES and MAX_BYTES since the beginning, then the client is closed) and come into their own with the answer.
 
     A PASS with a user's name that comes before CAP is tried at once, so that CAP LS can be answered for the network;
     one that comes later waits for the end of the negotiation, since SASL may make it needless.
@@ -133,8 +68,10 @@ class Registration:
         self._login: Login | None = None
         self._claimed = Login("", None, None)
         self._consulted = self._listed = False
-        self._question: Attempt | Exchange | Consult | None = None
+        self._question: Question | None = None
         self._sasl = SaslLines(lambda: self.caps.offered.values.get("sasl", ""))
+        self._network_sasl = SaslLines(lambda: "PLAIN")
+        self._sasl_done = False
         self._sasl_tries = 0
         self._lines = 0
         self._bytes = 0
@@ -193,6 +130,7 @@ class Registration:
             logged_in = [mask, account, f"You are now logged in as {account}"]
             output.append(self._numeric(numerics.RPL_LOGGEDIN, *logged_in))
             output.append(self._numeric(numerics.RPL_SASLSUCCESS, "SASL authentication successful"))
+            self._sasl_done = True
         output += self._complete()
         return output + self._release()
 
@@ -220,6 +158,18 @@ class Registration:
         output = self._take(self._held.pop(0)) if isinstance(question, Consult) and self._held else []
         return output + self._release()
 
+    def passed_on(self, worked: bool, words: str) -> list[Output]:
+        """The network's answer to an Onward: the account, or the reason of a refusal."""
+        self._answered()
+        if not worked:
+            return [*self._sasl_failed(words), *self._release()]
+        mask = f"{self.nick or '*'}!{words}@{self.server}"
+        lines = [
+            self._numeric(numerics.RPL_LOGGEDIN, mask, words, f"You are now logged in as {words}"),
+            self._numeric(numerics.RPL_SASLSUCCESS, "SASL authentication successful"),
+        ]
+        return [*lines, *self._release()]
+
     def abort(self, reason: str) -> list[Output]:
         """Close from our side (a deadline, a stop): ERROR and Closed."""
         return [] if self._over else self._close(reason)
@@ -241,11 +191,11 @@ class Registration:
             output += self._take(self._held.pop(0))
         return output
 
-    def _ask(self, question: Attempt | Exchange | Consult) -> list[Output]:
+    def _ask(self, question: Question) -> list[Output]:
         self._question = question
         return [question]
 
-    def _answered(self) -> Attempt | Exchange | Consult:
+    def _answered(self) -> Question:
         question = self._question
         if question is None:
             raise RuntimeError("nothing is waiting for an answer")
@@ -333,7 +283,7 @@ class Registration:
         nick = as_text(msg.param(0))
         if not nick:
             return [self._numeric(numerics.ERR_NONICKNAMEGIVEN, "No nickname given")]
-        if _BAD_NICK.search(nick) or len(nick) > _NAME_LENGTH:
+        if _BAD_NICK.search(nick) or len(nick) > NAME_LENGTH:
             return [self._numeric(numerics.ERR_ERRONEUSNICKNAME, "*", "Erroneous nickname")]
         self.nick = nick
         return self._complete()
@@ -377,7 +327,9 @@ class Registration:
         if not word:
             return self._need_more("AUTHENTICATE")
         if self._login is not None:
-            return [self._numeric(numerics.ERR_SASLALREADY, "You have already authenticated")]
+            if self._sasl_done:
+                return [self._numeric(numerics.ERR_SASLALREADY, "You have already authenticated")]
+            return self._onward(word, self._login)
         found = self._sasl.take(word)
         if isinstance(found, Response):
             return self._response(found)
@@ -398,13 +350,26 @@ class Registration:
         self._sasl.end()
         if response.mechanism == "EXTERNAL":
             return self._ask(Attempt(parse_login(response.data.decode("utf-8", "replace")), "", "external"))
-        try:
-            fields = response.data.decode().split("\0")
-        except UnicodeDecodeError:
+        found = plain(response.data)
+        if found is None:
             return self._sasl_failed("SASL authentication failed: not readable")
-        if len(fields) != 3 or not fields[1] or fields[0] not in {"", fields[1]}:
-            return self._sasl_failed("SASL authentication failed")
-        return self._ask(Attempt(parse_login(fields[1]), fields[2], "sasl"))
+        return self._ask(Attempt(parse_login(found[0]), found[1], "sasl"))
+
+    def _onward(self, word: str, login: Login) -> list[Output]:
+        """Who has logged in here by PASS may log in to the network by SASL, as without a bouncer between them."""
+        found = self._network_sasl.take(word)
+        if isinstance(found, Failure):
+            return self._failure(found)
+        if not isinstance(found, Response):
+            return [*found]
+        self._network_sasl.end()
+        credentials = plain(found.data)
+        if credentials is None:
+            return self._sasl_failed("SASL authentication failed: not readable")
+        if parse_login(credentials[0]).user == login.user:
+            # What opens this door is nothing to be shown to a network.
+            return [self._numeric(numerics.ERR_SASLALREADY, "You have already authenticated")]
+        return self._ask(Onward(login, *credentials))
 
     def _sasl_failed(self, reason: str) -> list[Output]:
         self._sasl_tries += 1

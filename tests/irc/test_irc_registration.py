@@ -9,18 +9,9 @@ from hypothesis import strategies as st
 from bouncer.errors import MalformedLineError
 from bouncer.irc import registration
 from bouncer.irc.caps import Offered
+from bouncer.irc.entering import Attempt, Closed, Consult, Exchange, Login, Registered, parse_login
 from bouncer.irc.message import Message
-from bouncer.irc.registration import (
-    Attempt,
-    Closed,
-    Consult,
-    Exchange,
-    Login,
-    Output,
-    Registered,
-    Registration,
-    parse_login,
-)
+from bouncer.irc.registration import Output, Registration
 
 
 def fresh() -> Registration:

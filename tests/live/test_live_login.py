@@ -178,3 +178,33 @@ async def test_isupport_is_told_before_and_after_registration(house: House) -> N
     assert all(line.startswith("@batch=") for line in supported)
     client.send("ISUPPORT")
     await client.until("BATCH -")
+
+
+async def test_who_came_by_pass_may_log_in_to_the_network_by_sasl(house: House, network: ScriptedNetwork) -> None:
+    """Before 001 and after it; a row without an account keeps it, and our own password is shown to no network."""
+    number = await house.user("alice")
+    await house.server("alice", network)
+    peer = await network.accept()
+    await peer.welcome(caps=("sasl=PLAIN",))
+    await peer.barrier()
+    good, ours = (base64.b64encode(text.encode()).decode() for text in ("\0acc\0secret", f"\0alice/net\0{PASSWORD}"))
+    client = await connect(house, f"PASS :alice/net:{PASSWORD}", "CAP LS 302", "AUTHENTICATE PLAIN")
+    await client.until("AUTHENTICATE +")
+    client.send(f"AUTHENTICATE {ours}")
+    await client.until(" 907 ")
+    client.send("AUTHENTICATE PLAIN", f"AUTHENTICATE {good}")
+    await peer.expect("AUTHENTICATE", "PLAIN")
+    await peer.send("AUTHENTICATE +")
+    await peer.expect("AUTHENTICATE", good)
+    await peer.send(":irc.example 900 alice a!a@a acc :You are in", ":irc.example 903 alice :Fine")
+    await client.until(" 903 ")
+    client.send("NICK me", "USER me 0 * :me", "CAP END")
+    await client.until(" 001 ")
+    client.send("AUTHENTICATE PLAIN", f"AUTHENTICATE {good}")
+    await peer.expect("AUTHENTICATE", "PLAIN")
+    await peer.send(":irc.example 904 alice :No")
+    assert any(" 904 alice :No" in line for line in await client.until(" 904 "))
+    assert not [line for line in peer.received if ours in line]
+    await house.supervisor.flush(number)
+    (view,) = await house.supervisor.service.servers.list(number)
+    assert (view.row.auth_method, view.row.auth_account) == ("sasl-plain", "acc")
