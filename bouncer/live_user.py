@@ -170,6 +170,7 @@ class LiveUser:
         if network is None:
             client.line_bytes = UNBOUND_LINE
             self._welcome_unbound(client)
+            client.update_caps({})
             if NOTIFY in client.caps:
                 self.announcer.greet(session)
             return

@@ -110,6 +110,7 @@ _SASL_WITH_TLS = "PLAIN,EXTERNAL,SCRAM-SHA-256"
 _LINE = 512
 _HEADER = 120
 """Bytes at most in front of a list: the server's name, a nick, the subcommand."""
+_NOT_HERE = {"draft/account-registration": frozenset({"before-connect"})}  # we are connected long before a client is
 _ONLY_INFORMS = frozenset(cap.name for cap in CLIENT_CAPS if not cap.request)
 
 
@@ -133,7 +134,7 @@ class Offered:
             if cap.network is None:
                 values[cap.name] = cap.value
             elif cap.network in given:
-                values[cap.name] = given[cap.network] or cap.value
+                values[cap.name] = _here(cap.name, given[cap.network]) or cap.value
         if given.get("draft/multiline"):
             values["draft/multiline"] = given["draft/multiline"]
         if external:
@@ -167,6 +168,12 @@ def multiline_limits(network: Mapping[str, str]) -> tuple[int, int]:
     found = [limits.get(name, "") for name in ("max-bytes", "max-lines")]
     most, lines = (int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0 for text in found)
     return most or 4096, lines or 100
+
+
+def _here(name: str, value: str) -> str:
+    """A value of the network's without what cannot be had through us."""
+    missing = _NOT_HERE.get(name)
+    return ",".join(item for item in value.split(",") if item not in missing) if missing else value
 
 
 def _short(names: Iterable[str]) -> list[str]:

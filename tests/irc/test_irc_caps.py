@@ -41,6 +41,8 @@ def test_a_client_with_tls_may_show_a_certificate() -> None:
 def test_what_stands_on_the_network_has_its_value() -> None:
     assert Offered.on({"chghost": "theirs", "sasl": "theirs"}).values["chghost"] == "theirs"
     assert "theirs" not in Offered.on({"sasl": "theirs"}).values["sasl"]
+    register = Offered.on({"draft/account-registration": "before-connect,email-required"})
+    assert register.values["draft/account-registration"] == "email-required"
 
 
 def test_a_client_of_version_301_gets_one_short_line() -> None:

@@ -85,6 +85,21 @@ async def test_a_network_that_is_down_offers_what_it_last_had(house: House, netw
     await client.until("Not connected to net")
 
 
+async def test_who_turns_out_to_be_on_no_network_is_offered_what_is_ours(
+    house: House, network: ScriptedNetwork
+) -> None:
+    """A client that knows soju.im/bouncer-networks is bound to none, which its PASS could not tell."""
+    await house.user("alice")
+    await house.server("alice", network)
+    peer = await network.accept()
+    await peer.welcome(caps=["away-notify"])
+    await peer.barrier()
+    client = await connect(house, f"PASS :alice:{PASSWORD}")
+    assert "away-notify" in await ls(client)
+    client.send("CAP REQ :soju.im/bouncer-networks away-notify", "NICK me", "USER me 0 * :me", "CAP END")
+    assert " DEL :away-notify" in (await client.until(" DEL "))[-1]
+
+
 @pytest.mark.parametrize("name", ["alice", "nobody"])
 async def test_a_wrong_password_ends_an_early_login(house: House, name: str) -> None:
     await house.user("alice")
