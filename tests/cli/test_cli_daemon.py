@@ -222,6 +222,32 @@ def test_a_configuration_that_cannot_be_used_changes_nothing_on_reload(cli: Cli,
         cli.ok("user", "list")
 
 
+def test_the_bouncer_itself_is_asked_told_and_made_to_read_its_configuration(people: Cli, folder: Path) -> None:
+    for words in (["status"], ["broadcast", "hello"], ["reload"]):
+        refused = people("bouncer", *words)
+        assert (refused.code, refused.err) == (1, "bouncer: no bouncer is running\n")
+    with running(people, folder) as (_, notified):
+        status = people.ok("bouncer", "status", "--json").json
+        assert (status["users"], status["clients"], status["servers_connected"]) == (2, 0, 0)
+        assert people.ok("bouncer", "status").out.startswith("up for ")
+        assert people.ok("bouncer", "broadcast", "hello", "all").out == "0 clients were told\n"
+        assert people.ok("bouncer", "reload").out == "the configuration was read again\n"
+        notified.until("RELOADING=1")
+        good = people.config.read_text(encoding="utf-8")
+        # The command reads it too; so what is wrong is what only the running bouncer can find.
+        taken = socket.socket()
+        with closing(taken):
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            text = good + f'\n[[listen]]\nuri = "irc+insecure://127.0.0.1:{port}"\n'
+            people.config.write_text(text, encoding="utf-8")
+            refused = people("bouncer", "reload")
+            people.config.write_text(good, encoding="utf-8")
+        assert refused.code in {1, 2}
+        assert str(port) in refused.err
+
+
 def test_systemd_is_told_that_the_loop_turns(cli: Cli, folder: Path) -> None:
     with running(cli, folder, watchdog=True) as (_, notified):
         notified.until("WATCHDOG=1")

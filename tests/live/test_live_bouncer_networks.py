@@ -173,6 +173,20 @@ async def test_nobody_is_bound_to_what_is_not_theirs(house: House, network: Scri
     assert any(" BOUNCER_NETID " in line for line in lines)
 
 
+async def test_an_answer_has_the_label_and_what_others_are_told_has_none(house: House) -> None:
+    client = await control(house, caps=f"{NOTIFY} batch labeled-response message-tags")
+    await client.until("BATCH -")  # the first list
+    client.send("@label=one BOUNCER LISTNETWORKS")
+    lines = await client.until("BATCH -")
+    assert [line for line in lines if line.startswith("@label=one ") and line.endswith(NETWORKS)]
+    client.send("@label=two BOUNCER ADDNETWORK host=192.0.2.1;bouncer/enabled=0")
+    lines = await client.until("ADDNETWORK")
+    assert lines[-1].startswith("@label=two :bouncer BOUNCER ADDNETWORK ")
+    assert all(line.startswith(":bouncer ") for line in told(lines))
+    client.send("@label=three BOUNCER DELNETWORK 99")
+    assert (await client.until("FAIL"))[-1].startswith("@label=three :bouncer FAIL BOUNCER INVALID_NETID")
+
+
 async def test_what_cannot_be_done_is_refused_with_its_code(house: House) -> None:
     client = await control(house)
     values = {"name": "net", "address": "192.0.2.1", "enabled": False}
