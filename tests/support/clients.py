@@ -69,8 +69,39 @@ def logs(folder: Path, pattern: str) -> str:
     return "\n".join(f"{file.name}:\n{file.read_text(encoding='utf-8')}" for file in files)
 
 
+class Terminal:
+    """A terminal of tmux with one program in it, which has a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        socket = f"bouncer-{os.getpid()}-{home.parent.name}-{home.name}"[-60:]
+        self._tmux = [program("tmux"), "-L", socket, "-f", "/dev/null"]
+        self._environ = {**os.environ, "HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        for name in ("TMUX", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+            self._environ.pop(name, None)
+
+    def start(self, *words: str) -> None:
+        self._run("new-session", "-d", "-s", "client", "-x", str(COLUMNS), "-y", str(LINES), *words)
+
+    def type(self, command: str) -> None:
+        self._run("send-keys", "-t", "client", "-l", command)
+        self._run("send-keys", "-t", "client", "Enter")
+
+    def running(self) -> bool:
+        return "client" in self._run("list-sessions", "-F", "#{session_name}", check=False)
+
+    def kill(self) -> None:
+        self._run("kill-server", check=False)
+
+    def _run(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            [*self._tmux, *words], env=self._environ, capture_output=True, timeout=DEADLINE_S, check=False
+        )
+        assert done.returncode == 0 or not check, (words, done.stderr)
+        return done.stdout.decode()
+
+
 class Irssi:
-    """irssi as it comes, in tmux; `shown` is what its autolog has written of all windows, since the first start.
+    """irssi as it comes; `shown` is what its autolog has written of all windows, since the first start.
 
     Only its own flood protection is off, as for any network one trusts: with it, what is typed right after connecting
     waits its turn for ten seconds, behind what irssi itself asks about each channel.
@@ -89,59 +120,77 @@ chatnets = {{ net = {{ type = "IRC"; nick = "al"; cmdmax = "1000"; }}; }};
             encoding="utf-8",
         )
         (self._home / "startup").write_text("SET autolog on\n", encoding="utf-8")
-        self._tmux = [program("tmux"), "-L", f"bouncer-{os.getpid()}-{folder.name}"[-60:], "-f", "/dev/null"]
-        self._environ = {**os.environ, "HOME": str(self._home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-        self._environ.pop("TMUX", None)
+        self._terminal = Terminal(self._home)
+        self.do, self.running, self.kill = self._terminal.type, self._terminal.running, self._terminal.kill
 
     def start(self) -> None:
-        words = [program("irssi"), f"--home={self._home}", f"--config={self._home / 'config'}"]
-        self._run("new-session", "-d", "-s", "irssi", "-x", str(COLUMNS), "-y", str(LINES), *words)
-
-    def do(self, command: str) -> None:
-        self._run("send-keys", "-t", "irssi", "-l", command)
-        self._run("send-keys", "-t", "irssi", "Enter")
+        self._terminal.start(program("irssi"), f"--home={self._home}", f"--config={self._home / 'config'}")
 
     def shown(self) -> str:
         return logs(self._home / "irclogs" / "net", "*.log")
 
-    def running(self) -> bool:
-        return "irssi" in self._run("list-sessions", "-F", "#{session_name}", check=False)
 
-    def kill(self) -> None:
-        self._run("kill-server", check=False)
+class Catgirl:
+    """catgirl, which speaks TLS only; `shown` is what it has logged of all windows.
 
-    def _run(self, *words: str, check: bool = True) -> str:
-        done = subprocess.run(
-            [*self._tmux, *words], env=self._environ, capture_output=True, timeout=DEADLINE_S, check=False
-        )
-        assert done.returncode == 0 or not check, (words, done.stderr)
-        return done.stdout.decode()
+    `login` is its user name. It trusts the one certificate in the file `trusted`, and shows one that it has made for
+    itself (`make_certificate`): that logs it in by SASL EXTERNAL unless there is a `password` for SASL PLAIN.
+    """
+
+    name = "catgirl"
+
+    def __init__(self, folder: Path, port: int, trusted: Path, login: str, password: str = "") -> None:
+        self._home = folder / "catgirl"
+        (self._home / ".local/share").mkdir(parents=True)
+        self._login = login
+        self.password = password
+        self._certificate = self._home / "client.pem"
+        self._words = ["-h", "localhost", "-p", str(port), "-t", str(trusted), "-n", "al", "-u", login, "-l"]
+        self._terminal = Terminal(self._home)
+        self.do, self.running, self.kill = self._terminal.type, self._terminal.running, self._terminal.kill
+
+    def make_certificate(self) -> None:
+        """As its manual says."""
+        words = [program("catgirl"), "-g", str(self._certificate)]
+        subprocess.run(words, cwd=self._home, capture_output=True, timeout=DEADLINE_S, check=True)
+
+    def start(self) -> None:
+        by = ["-a", f"{self._login}:{self.password}"] if self.password else ["-e"]
+        self._terminal.start(program("catgirl"), *self._words, *by, "-c", str(self._certificate))
+
+    def shown(self) -> str:
+        return logs(self._home / ".local/share/catgirl/log", "*/*/*.log")
 
 
 class WeeChat:
-    """weechat-headless, its flood protection off too; `shown` is what its logger has written since the first start."""
+    """weechat-headless, its flood protection off too; `shown` is what its logger has written since the first start.
+
+    `settings` are typed before it connects, at each start.
+    """
 
     name = "weechat"
 
-    def __init__(self, folder: Path, port: int, password: str) -> None:
+    def __init__(self, folder: Path, port: int, password: str, *settings: str) -> None:
         self._home = folder / "weechat"
         self._home.mkdir()
         self._fifo = self._home / "fifo"
         self._process: subprocess.Popen[bytes] | None = None
-        self._commands = [
-            "/set logger.file.flush_delay 0",
-            "/set fifo.file.path ${weechat_runtime_dir}/fifo",
-            "/fifo enable",
-            f"/server add net 127.0.0.1/{port} -password={password} -nicks=al",
-            "/set irc.server.net.tls off",  # the default before 4.0, which does not know the option
-            "/set irc.server.net.anti_flood_prio_high 0",  # as for irssi; `anti_flood` from 4.0 on
-            "/set irc.server.net.anti_flood 0",
-            "/connect net",
-        ]
+        self._address = f"127.0.0.1/{port} -password={password} -nicks=al"
+        self.settings = list(settings)
 
     def start(self) -> None:
         words = [program("weechat-headless"), "-d", str(self._home)]
-        for command in self._commands:
+        for command in (
+            "/set logger.file.flush_delay 0",
+            "/set fifo.file.path ${weechat_runtime_dir}/fifo",
+            "/fifo enable",
+            f"/server add net {self._address}",
+            "/set irc.server.net.tls off",  # the default before 4.0, which does not know the option
+            "/set irc.server.net.anti_flood_prio_high 0",  # as for irssi; `anti_flood` from 4.0 on
+            "/set irc.server.net.anti_flood 0",
+            *self.settings,
+            "/connect net",
+        ):
             words += ["-r", command]
         with (self._home / "output").open("ab") as output:
             self._process = subprocess.Popen(

@@ -22,7 +22,8 @@ CONFIG = """
 [[listen]]
 uri = "irc+insecure://127.0.0.1:{irc}"
 [web]
-listen = "http://127.0.0.1:{web}"
+listen = "http://127.0.0.1:{panel}"
+{web}
 [timeouts]
 backoff_min_s = 0.2
 [flood]
@@ -60,12 +61,12 @@ def running(folder: Path) -> Iterator[Bouncer]:
         assert running.wait(DEADLINE_S) == 0
 
 
-def prepare(folder: Path) -> Bouncer:
-    """Configured, with its user; not running yet."""
-    port, web = free_port(), free_port()
-    cli = Cli.make(folder, CONFIG.format(irc=port, web=web))
+def prepare(folder: Path, *, web: str = "", more: str = "") -> Bouncer:
+    """Configured, with its user; not running yet. `web` is added to that table of the file, `more` to its end."""
+    port, panel = free_port(), free_port()
+    cli = Cli.make(folder, CONFIG.format(irc=port, panel=panel, web=web) + more)
     cli.ok("user", "add", "alice", "--password-stdin", stdin="pw\n")
-    return Bouncer(cli, port, f"http://127.0.0.1:{web}", folder / "log")
+    return Bouncer(cli, port, f"http://127.0.0.1:{panel}", folder / "log")
 
 
 @contextlib.contextmanager
