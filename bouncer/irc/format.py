@@ -45,6 +45,12 @@ def server_time(time_ms: int) -> str:
     return f"{_second(seconds)}.{milliseconds:03d}Z"
 
 
+@lru_cache(maxsize=256)
+def _time_tag(time_ms: int) -> bytes:
+    """`@time=…` as the first tag of a line: all lines of one read share it."""
+    return b"@time=%b" % server_time(time_ms).encode()
+
+
 class Projector:
     """Lines as one set of capabilities shows them. Get it from `projector`, once per client or change of its set."""
 
@@ -96,6 +102,16 @@ class Projector:
         if tags:
             return b"@%b %b\r\n" % (tags.encode("utf-8", "surrogateescape"), body)
         return body + b"\r\n"
+
+    def plain(self, raw: bytes, time_ms: int, msgid: str) -> bytes:
+        """`__call__` for words (PRIVMSG, NOTICE) that came as `raw`: without tags, CR and NUL."""
+        if self._server_time:
+            if msgid and self._message_tags:
+                return b"%b;msgid=%b %b\r\n" % (_time_tag(time_ms), msgid.encode(), raw)
+            return b"%b %b\r\n" % (_time_tag(time_ms), raw)
+        if msgid and self._message_tags:
+            return b"@msgid=%b %b\r\n" % (msgid.encode(), raw)
+        return raw + b"\r\n"
 
     def tags(self, msg: Message, time_ms: int, msgid: str, extra: str = "") -> str:
         """The tags this client gets with the line, as on the wire without `@`; "" for none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _FORMATTING = re.compile(
 # in quotes of any kind are not.
 _BEFORE = frozenset("_-|^\\")
 _BEHIND = _BEFORE | frozenset("[{")
+_SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def strip_formatting(text: str) -> str:
@@ -23,12 +25,18 @@ def strip_formatting(text: str) -> str:
     return _FORMATTING.sub("", text) if not text.isprintable() else text
 
 
+@lru_cache(maxsize=4096)
+def _part(nick: str) -> str:
+    """The longest part of a nick that every casemapping folds as `str.lower` does; "" where there is none."""
+    return max(_SAME_EVERYWHERE.findall(nick), key=len, default="").lower()
+
+
 def mentions(text: str, nick: str, casemap: Casemap) -> bool:
     """Whether `nick` stands in `text` as a word: not inside another nick, in any case the network takes for the same.
 
     A nick in a URL does not count.
     """
-    if not nick:
+    if not nick or (_part(nick) not in text.lower() and text.isprintable()):
         return False
     wanted = casemap.fold(nick)
     # Folding long and rare texts would push the names out of the casemap's memory.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from bouncer.irc import multiline
 from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.format import project, projector
-from bouncer.irc.supported import in_batches
+from bouncer.irc.supported import NEEDED, in_batches
 from bouncer.journal import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bouncer.irc.message import Message
     from bouncer.irc.multiline import Part
@@ -65,17 +65,34 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
     if entry.bare:
         if entry.bare not in caps:
             return b""
+        tags = projector(caps).tags(message, entry.time, "", extra)
         line = message.body + b"\r\n"
-        return b"@%b %b" % (extra.encode("utf-8", "surrogateescape"), line) if extra else line
+        return b"@%b %b" % (tags.encode("utf-8", "surrogateescape"), line) if tags else line
     if entry.instead is not None and entry.instead[0] not in caps:
         lines = (project(other, caps, entry.time, "", nick, extra=extra) for other in entry.instead[1])
         return b"".join(line for line in lines if line is not None)
     if entry.parts:
         return _multiline(entry, caps, extra)
     line = project(message, caps, entry.time, entry.msgid, nick, extra=extra) or b""
-    if message.command == "005" and not extra:
+    if message.command == "005" and not extra and caps >= NEEDED:
         line = b"".join(in_batches([message.body + b"\r\n"], message.source or "", caps))
     return line + b"".join(more for cap, more in entry.behind if cap in caps) if entry.behind else line
+
+
+def lines_of(entries: Sequence[Entry], caps: frozenset[str], nick: str) -> bytes:
+    """`line_of` for every line of a delivery, one after the other."""
+    plain = projector(caps).plain
+    lines = []
+    for entry in entries:
+        if entry.talk and not entry.batch and not entry.parts:
+            message = entry.message
+            raw = message.raw
+            # What most lines are needs no second look.
+            if not message.has_tags and b"\r" not in raw and b"\0" not in raw:
+                lines.append(plain(raw, entry.time, entry.msgid))
+                continue
+        lines.append(line_of(entry, caps, nick))
+    return b"".join(lines)
 
 
 def _multiline(entry: Entry, caps: frozenset[str], extra: str) -> bytes:
@@ -84,9 +101,12 @@ def _multiline(entry: Entry, caps: frozenset[str], extra: str) -> bytes:
     tags = show.tags(message, entry.time, entry.msgid, extra)
     if "draft/multiline" in caps and "batch" in caps:
         reference = f"bm{next(_references)}"
-        return b"".join(multiline.in_batch(entry.parts, command, target, source, reference=reference, tags=tags))
-    inner = extra if extra.startswith("batch=") else ""
-    others = show.tags(message, entry.time, "", inner)
+        inner = show.tags(message, entry.time, "", f"batch={reference}")
+        lines = multiline.in_batch(
+            entry.parts, command, target, source, reference=reference, tags=tags, inner=inner
+        )  # fmt: skip
+        return b"".join(lines)
+    others = show.tags(message, entry.time, "", extra if extra.startswith("batch=") else "")
     lines = []
     for line in multiline.apart(entry.parts, command, target, source):
         head = f"@{tags} ".encode("utf-8", "surrogateescape") if tags else b""
@@ -102,7 +122,10 @@ class Question:
     leaves. `awaited` tells that the network ends its answer with a line we know, and has not yet.
     """
 
-    __slots__ = ("answered", "attachment", "awaited", "command", "deadline", "hook", "label", "params", "reply", "tags")
+    __slots__ = (
+        *("answered", "attachment", "awaited", "command", "deadline", "hook"),
+        *("label", "ours", "params", "reply", "tags"),
+    )
 
     def __init__(
         self,
@@ -116,6 +139,8 @@ class Question:
         self.command = command
         self.params = params
         self.label = label
+        self.ours = ""
+        """The label it went to the network with, "" where it has none."""
         self.tags = tags or {}
         self.deadline = 0.0
         self.answered = False

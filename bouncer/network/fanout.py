@@ -8,7 +8,7 @@ from bouncer.irc.message import wire
 from bouncer.irc.supported import in_batches
 from bouncer.irc.welcome import isupport_lines
 from bouncer.network.attachment import wants
-from bouncer.network.entry import line_of
+from bouncer.network.entry import line_of, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,46 @@ class Source(Protocol):
         """What ISUPPORT says to clients."""
 
 
+class _Delivery:
+    """One released batch: what it is to clients with these or those capabilities, each line formatted once.
+
+    `private` tells that not every client is shown the same, `renamed` that somebody has another nick.
+    """
+
+    __slots__ = ("_blocks", "_entries", "_lines", "_whole", "nick", "private", "renamed")
+
+    def __init__(self, entries: list[Entry], nick: str) -> None:
+        self.nick = nick
+        self.private = self.renamed = False
+        self._entries = entries
+        self._whole = True
+        self._blocks: dict[frozenset[str], bytes] = {}
+        self._lines: dict[tuple[int, frozenset[str]], bytes] = {}
+        for entry in entries:
+            if entry.only is not None or entry.skip is not None or entry.asker is not None:
+                self.private = True
+            if entry.own_private:
+                self._whole = False
+            elif entry.message.command == "NICK":
+                self.renamed = True
+
+    def line(self, entry: Entry, caps: frozenset[str]) -> bytes:
+        """One of its lines."""
+        key = (id(entry), caps)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = line_of(entry, caps, self.nick)
+        return line
+
+    def block(self, caps: frozenset[str]) -> bytes:
+        """All that clients with these capabilities are shown."""
+        data = self._blocks.get(caps)
+        if data is None:
+            shown = self._entries if self._whole else [entry for entry in self._entries if wants(entry, caps)]
+            data = self._blocks[caps] = lines_of(shown, caps, self.nick)
+        return data
+
+
 class FanOut:
     """Never waits: a client that does not keep up is dropped by its own queue."""
 
@@ -42,35 +82,18 @@ class FanOut:
 
     def send(self, entries: list[Entry], ids: Sequence[int]) -> None:
         """Give a released batch to every client, or keep it for those that are being played back to."""
-        nick = self._network.state.nick
-        private = any(entry.only is not None or entry.skip is not None or entry.asker is not None for entry in entries)
-        shared: dict[frozenset[str], bytes] = {}
-        lines: dict[tuple[int, frozenset[str]], bytes] = {}
-
-        def render(entry: Entry, caps: frozenset[str]) -> bytes:
-            key = (id(entry), caps)
-            line = lines.get(key)
-            if line is None:
-                line = lines[key] = line_of(entry, caps, nick)
-            return line
-
-        def block(caps: frozenset[str]) -> bytes:
-            data = shared.get(caps)
-            if data is None:
-                data = shared[caps] = b"".join(render(entry, caps) for entry in entries if wants(entry, caps))
-            return data
-
+        delivery = _Delivery(entries, self._network.state.nick)
         for attachment in list(self._network.attachments):
             if attachment.holding:
                 attachment.hold(entries, ids)
-            elif private or (ids and ids[0] <= attachment.played):
-                attachment.deliver(entries, ids, render, nick)
+            elif delivery.private or (ids and ids[0] <= attachment.played):
+                attachment.deliver(entries, ids, delivery.line, delivery.nick)
             else:
-                attachment.client.write(block(attachment.caps))
+                attachment.client.write(delivery.block(attachment.caps))
                 if ids:
                     attachment.wrote(ids[-1])
-        if any(entry.message.command == "NICK" for entry in entries):
-            self._renamed(nick)
+        if delivery.renamed:
+            self._renamed(delivery.nick)
 
     def _renamed(self, nick: str) -> None:
         for attachment in self._network.attachments:

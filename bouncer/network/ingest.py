@@ -23,6 +23,8 @@ _EVENTS = frozenset({"join", "part", "quit", "kick", "nick", "topic", "mode"})
 _REACTIONS = ("+draft/persist", "+draft/react", "+draft/reply", "+draft/unreact", "+react", "+reply", "+unreact")
 """Client tags that make a TAGMSG part of the conversation; typing and the like passes."""
 
+_PASSING = frozenset({"time", "msgid", "batch", "label"})
+
 
 class Ingest:
     """Turns what the state says of a line into rows of a batch, for one server."""
@@ -44,8 +46,8 @@ class Ingest:
         elif kind in _EVENTS:
             self._event(batch, msg, done, time_ms, msgid)
         elif kind == "invite":
-            row = self._row(msg, "", "server", "invite", done.text, time_ms, msgid, own=done.own)
-            batch.rows.append(row._replace(buffer="", target="", notify="invite" if done.me else ""))
+            notify = "invite" if done.me else ""
+            batch.rows.append(self._row(msg, "", "", "", "invite", done.text, time_ms, msgid, done.own, notify))
         elif kind == "tagmsg" and any(name in msg.tags for name in _REACTIONS):
             batch.rows.append(self._talk(msg, done, time_ms, msgid))
         elif kind == "rename":
@@ -76,32 +78,31 @@ class Ingest:
     # -- messages --------------------------------------------------------------------------------------------------
 
     def _talk(self, msg: Message, done: Applied, time_ms: int, msgid: str) -> MessageRow:
-        notify = ""
-        if not done.own and done.kind in TALK:
-            if not done.target:
-                notify = ""
-            elif not done.is_channel:
-                notify = "dm" if done.kind != "notice" else ""
-            elif mentions(done.text, self._state.nick, self._state.isupport.casemap):
+        kind, target, text, notify = done.kind, done.target, done.text, ""
+        if done.is_channel:
+            buffer, shown = "channel", msg.params[0]
+            if not done.own and kind in TALK and mentions(text, self._state.nick, self._state.isupport.casemap):
                 notify = "highlight"
-        shown = msg.param(0) if done.is_channel else done.target
-        row = self._row(msg, done.target, shown, done.kind, done.text, time_ms, msgid, own=done.own)
-        buffer = "channel" if done.is_channel else "conversation" if done.target else ""
-        return row._replace(buffer=buffer, notify=notify)
+        else:
+            buffer, shown = "conversation" if target else "", target
+            if target and not done.own and kind in ("privmsg", "action"):
+                notify = "dm"
+        return self._row(msg, buffer, target, shown, kind, text, time_ms, msgid, done.own, notify)
 
     def _row(
-        self, msg: Message, target: str, shown: str, kind: str, text: str, time_ms: int, msgid: str, *, own: bool
-    ) -> MessageRow:
-        tags = None
-        if msg.has_tags:
-            kept = {
-                self.text(k): self.text(v) for k, v in msg.tags.items() if k not in ("time", "msgid", "batch", "label")
-            }
-            tags = json.dumps(kept, ensure_ascii=False) if kept else None
+        self, msg: Message, buffer: str, target: str, shown: str, kind: str, text: str, time_ms: int, msgid: str,
+        own: bool, notify: str = "",
+    ) -> MessageRow:  # fmt: skip
+        encoding, source = self.encoding, msg.source or ""
         return MessageRow(
-            self.server_id, "channel", self.text(shown), self.fold(target), self.text(msg.source or ""), kind,
-            self.text(text), tags, msgid, time_ms, own,
+            self.server_id, buffer, as_text(shown, encoding), self.fold(target), as_text(source, encoding), kind,
+            as_text(text, encoding), self._tags(msg) if msg.has_tags else None, msgid, time_ms, own, notify,
         )  # fmt: skip
+
+    def _tags(self, msg: Message) -> str | None:
+        """The tags to keep, as JSON; those with a column of their own, or none of anybody's business later, are not."""
+        kept = {self.text(key): self.text(value) for key, value in msg.tags.items() if key not in _PASSING}
+        return json.dumps(kept, ensure_ascii=False) if kept else None
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class Ingest:
             return
         for channel in done.channels or ((done.target,) if done.is_channel else ()):
             batch.changes.extend(self._changes(done, channel))
-            batch.rows.append(self._row(msg, channel, channel, done.kind, text, time_ms, msgid, own=done.own))
+            batch.rows.append(self._row(msg, "channel", channel, channel, done.kind, text, time_ms, msgid, done.own))
         if done.kind == "topic":
             self._topic(batch, done.target)
 
