@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bouncer.irc import multiline
 from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.format import project, projector
-from bouncer.irc.supported import NEEDED, in_batches
+from bouncer.irc.supported import in_batches
 from bouncer.journal import Batch
 
 if TYPE_CHECKING:
@@ -65,16 +65,15 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
     if entry.bare:
         if entry.bare not in caps:
             return b""
-        tags = projector(caps).tags(message, entry.time, "", extra)
         line = message.body + b"\r\n"
-        return b"@%b %b" % (tags.encode("utf-8", "surrogateescape"), line) if tags else line
+        return b"@%b %b" % (extra.encode("utf-8", "surrogateescape"), line) if extra else line
     if entry.instead is not None and entry.instead[0] not in caps:
         lines = (project(other, caps, entry.time, "", nick, extra=extra) for other in entry.instead[1])
         return b"".join(line for line in lines if line is not None)
     if entry.parts:
         return _multiline(entry, caps, extra)
     line = project(message, caps, entry.time, entry.msgid, nick, extra=extra) or b""
-    if message.command == "005" and not extra and caps >= NEEDED:
+    if message.command == "005" and not extra:
         line = b"".join(in_batches([message.body + b"\r\n"], message.source or "", caps))
     return line + b"".join(more for cap, more in entry.behind if cap in caps) if entry.behind else line
 
@@ -101,12 +100,9 @@ def _multiline(entry: Entry, caps: frozenset[str], extra: str) -> bytes:
     tags = show.tags(message, entry.time, entry.msgid, extra)
     if "draft/multiline" in caps and "batch" in caps:
         reference = f"bm{next(_references)}"
-        inner = show.tags(message, entry.time, "", f"batch={reference}")
-        lines = multiline.in_batch(
-            entry.parts, command, target, source, reference=reference, tags=tags, inner=inner
-        )  # fmt: skip
-        return b"".join(lines)
-    others = show.tags(message, entry.time, "", extra if extra.startswith("batch=") else "")
+        return b"".join(multiline.in_batch(entry.parts, command, target, source, reference=reference, tags=tags))
+    inner = extra if extra.startswith("batch=") else ""
+    others = show.tags(message, entry.time, "", inner)
     lines = []
     for line in multiline.apart(entry.parts, command, target, source):
         head = f"@{tags} ".encode("utf-8", "surrogateescape") if tags else b""
@@ -122,10 +118,7 @@ class Question:
     leaves. `awaited` tells that the network ends its answer with a line we know, and has not yet.
     """
 
-    __slots__ = (
-        *("answered", "attachment", "awaited", "command", "deadline", "hook"),
-        *("label", "ours", "params", "reply", "tags"),
-    )
+    __slots__ = ("answered", "attachment", "awaited", "command", "deadline", "hook", "label", "params", "reply", "tags")
 
     def __init__(
         self,
@@ -139,8 +132,6 @@ class Question:
         self.command = command
         self.params = params
         self.label = label
-        self.ours = ""
-        """The label it went to the network with, "" where it has none."""
         self.tags = tags or {}
         self.deadline = 0.0
         self.answered = False
