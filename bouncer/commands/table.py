@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from bouncer.clock import now_ms
+from bouncer.irc.format import server_time
 from bouncer.irc.message import escape_tag, wire
 
 if TYPE_CHECKING:
@@ -47,24 +49,27 @@ class Answer:
     def reply(self, command: str, *params: str, source: str | None = None) -> None:
         """One line of ours: a numeric is addressed to the client's nick. UnsafeLineError for what cannot be written."""
         to = [self._client.nick] if command.isdigit() else []
-        self.write(wire(command, [*to, *params], source or self.source, colon=bool(params)))
+        self._line(command, [*to, *params], source)
 
     def fail(self, command: str, code: str, *context_and_text: str) -> None:
         """A standard reply: https://ircv3.net/specs/extensions/standard-replies ."""
-        self.write(wire("FAIL", [command, code, *context_and_text], self.source, colon=True))
+        self._line("FAIL", [command, code, *context_and_text])
 
     def warn(self, command: str, code: str, *context_and_text: str) -> None:
         """As `fail`, for what was done although something is odd."""
-        self.write(wire("WARN", [command, code, *context_and_text], self.source, colon=True))
+        self._line("WARN", [command, code, *context_and_text])
 
     def note(self, command: str, code: str, *context_and_text: str) -> None:
         """As `fail`, for information."""
-        self.write(wire("NOTE", [command, code, *context_and_text], self.source, colon=True))
+        self._line("NOTE", [command, code, *context_and_text])
 
     def notice(self, text: str) -> None:
         """A notice of ours to the person."""
-        words = text.replace("\r", " ").replace("\n", " ")
-        self.write(wire("NOTICE", [self._client.nick, words], self.source, colon=True))
+        self._line("NOTICE", [self._client.nick, text.replace("\r", " ").replace("\n", " ")])
+
+    def _line(self, command: str, params: list[str], source: str | None = None) -> None:
+        tags = {"time": server_time(now_ms())} if "server-time" in self._client.caps else None
+        self.write(wire(command, params, source or self.source, tags, colon=bool(params)))
 
     def finish(self) -> None:
         """Send it."""

@@ -74,6 +74,7 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("extended-monitor", network="extended-monitor"),
 )
 
+METADATA = frozenset({"draft/metadata-2", "draft/metadata-3"})
 NO_IMPLICIT_NAMES = frozenset({"no-implicit-names", "draft/no-implicit-names", "soju.im/no-implicit-names"})
 
 

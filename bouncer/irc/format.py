@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bouncer.errors import MalformedLineError
+from bouncer.irc.caps import METADATA
 from bouncer.irc.message import Message, serialise
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Projector:
         self._account_tag = "account-tag" in caps
         changes: dict[str, Callable[[Message, str, str], bytes | None]] = dict.fromkeys(_NEVER, _drop)
         changes.update({command: _drop for command, cap in _NEEDS.items() if cap not in caps})
-        if caps.isdisjoint({"draft/metadata-2", "draft/metadata-3"}):
+        if caps.isdisjoint(METADATA):
             changes["METADATA"] = _drop
         if "invite-notify" not in caps:
             changes["INVITE"] = _own_invite
@@ -172,7 +173,7 @@ def chghost_fallback(msg: Message, channels: Sequence[tuple[str, str]]) -> list[
     mask = f"{nick}!{msg.params[0]}@{msg.params[1]}"
     lines = [Message("QUIT", ["Changing host"], source=msg.source)]
     for name, letters in channels:
-        lines.append(Message("JOIN", [name], source=mask))
+        lines.append(Message("JOIN", [name, "*", nick], source=mask))  # extended-join; nobody says who it is
         if letters:
             lines.append(Message("MODE", [name, f"+{letters}", *[nick] * len(letters)], source=mask))
     return lines
@@ -199,6 +200,27 @@ def _who(msg: Message, _own_nick: str, symbols: str) -> bytes:
         return msg.body
     short = flags[: first + 1] + shown.lstrip(symbols)
     return serialise(msg.command, [*msg.params[:6], short, *msg.params[7:]], msg.source, colon=True)
+
+
+_WHOX = "tcuihsnfdlaor"
+"""Fields of 354 in the order they come in, whatever was asked for first: https://ircv3.net/specs/extensions/whox ."""
+
+
+def whox_reduced(msg: Message, asked: Sequence[str], symbols: str) -> Message:
+    """A 354 with no more than one member symbol among its flags; `asked` holds the parameters of the WHO."""
+    fields = asked[1].partition("%")[2].partition(",")[0] if len(asked) > 1 else ""
+    if "f" not in fields:
+        return msg
+    place = 1 + sum(field in fields for field in _WHOX[: _WHOX.index("f")])
+    flags = msg.param(place)
+    first = len(flags) - len(flags.lstrip("HG*rRsBb"))
+    shown = flags[first:]
+    if len(shown) < 2 or shown[1] not in symbols:
+        return msg
+    short = flags[: first + 1] + shown.lstrip(symbols)
+    return Message(
+        msg.command, [*msg.params[:place], short, *msg.params[place + 1 :]], source=msg.source, tags=msg.tags
+    )
 
 
 class _Names:

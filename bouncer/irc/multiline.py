@@ -34,17 +34,19 @@ def parted(text: str) -> tuple[Part, ...]:
 
 
 def in_batch(
-    parts: Iterable[Part], command: str, target: str, source: str | None, *, reference: str, tags: str
+    parts: Iterable[Part], command: str, target: str, source: str | None, *, reference: str, tags: str, inner: str
 ) -> list[bytes]:
     """BATCH +, a line a part, BATCH - (bytes with CR LF).
 
-    `tags` (as on the wire, without `@`) belong to the message, so they stand on the opening line.
+    `tags` (as on the wire, without `@`) belong to the message, so they stand on the opening line; `inner` on the
+    others, and `batch` is among them.
     """
     head = f"@{tags} ".encode("utf-8", "surrogateescape") if tags else b""
     lines = [head + serialise("BATCH", [f"+{reference}", "draft/multiline", target], source) + b"\r\n"]
     for part in parts:
-        tag = f"@batch={reference};{CONCAT} " if part.concat else f"@batch={reference} "
-        lines.append(tag.encode() + serialise(command, [target, part.text], source, colon=True) + b"\r\n")
+        tag = f"@{inner};{CONCAT} " if part.concat else f"@{inner} "
+        line = serialise(command, [target, part.text], source, colon=True)
+        lines.append(tag.encode("utf-8", "surrogateescape") + line + b"\r\n")
     lines.append(serialise("BATCH", [f"-{reference}"], source) + b"\r\n")
     return lines
 

@@ -231,6 +231,10 @@ class Router(Generic[C]):
                 return entry.client
         return None
 
+    def drop(self, client: C) -> None:
+        """Nothing more will answer it: the network has dealt with it in silence."""
+        self._pending = [entry for entry in self._pending if entry.client is not client]
+
     def clear(self) -> list[C]:
         """The connection is gone, and every question with it; who had asked."""
         left = [entry.client for entry in self._pending if not isinstance(entry.client, Asker)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LINE = 512
 # https://modern.ircdocs.horse/#rplisupport-005
 _TOKENS_A_LINE = 13
+_LONG_FORM = frozenset({"extended-join", "multi-prefix", "userhost-in-names"})
 _SUPPORTED = "are supported by this server"
 
 
@@ -120,11 +121,15 @@ def channel_burst(
 
 
 def rename_fallback(
-    state: NetworkState, channel: ChannelState, server: str, old: str, reason: str
+    state: NetworkState, channel: ChannelState, server: str, old: str, reason: str, realname: str
 ) -> tuple[Message, ...]:
-    """What a channel's new name is to clients that do not know RENAME: we leave `old` and are on the new one."""
+    """What a channel's new name is to clients that do not know RENAME: we leave `old` and are on the new one.
+
+    The lines are in the long form; each client is shown what its capabilities leave of them.
+    """
     words = f"Channel renamed: {reason}" if reason else "Channel renamed"
-    lines = [wire("PART", [old, words], state.mask, colon=True), *channel_burst(state, channel, server, frozenset())]
+    burst = channel_burst(state, channel, server, _LONG_FORM, realname=realname)
+    lines = [wire("PART", [old, words], state.mask, colon=True), *burst]
     return tuple(Message.parse(line.rstrip(b"\r\n")) for line in lines)
 
 

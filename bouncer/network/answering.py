@@ -13,9 +13,10 @@ from bouncer.irc.message import Message, escape_tag
 if TYPE_CHECKING:
     from bouncer.network.entry import Question, Turn
 
-from bouncer.network.entry import Entry
+from bouncer.network.entry import BATCH, Entry
 
 MAX_OPEN = 4_000
+_LABELS = frozenset({"labeled-response"})
 
 _references = itertools.count(1)
 
@@ -25,8 +26,8 @@ def label_tag(question: Question) -> str:
     return f"label={escape_tag(question.label)}" if question.label else ""
 
 
-def bare(message: Message, question: Question, turn: Turn, tag: str, needs: str) -> Entry:
-    """A line of ours for the asker alone that needs the capability `needs`."""
+def bare(message: Message, question: Question, turn: Turn, tag: str, needs: frozenset[str]) -> Entry:
+    """A BATCH or ACK for the asker alone, if it has one of the capabilities `needs`."""
     return Entry(message, turn.now, "", only=question.attachment, asker=question.attachment, tag=tag, bare=needs)
 
 
@@ -35,7 +36,7 @@ def acknowledge(question: Question, turn: Turn, source: str) -> None:
     if question.label and not question.answered and question.attachment is not None:
         question.answered = True
         message = Message("ACK", [], source=source)
-        turn.entries.append(bare(message, question, turn, label_tag(question), "labeled-response"))
+        turn.entries.append(bare(message, question, turn, label_tag(question), _LABELS))
 
 
 class Labels:
@@ -118,7 +119,7 @@ class Reply:
         question = self.question
         if self._reference:
             message = Message("BATCH", [f"-{self._reference}"], source=self._source)
-            turn.entries.append(bare(message, question, turn, "", "batch"))
+            turn.entries.append(bare(message, question, turn, "", BATCH))
         elif self._first is not None:
             turn.entries.append(self._first._replace(tag=label_tag(question)))
             self._first = None
@@ -129,7 +130,7 @@ class Reply:
     def _open(self, turn: Turn) -> None:
         self._reference = f"bq{next(_references)}"
         message = Message("BATCH", [f"+{self._reference}", "labeled-response"], source=self._source)
-        turn.entries.append(bare(message, self.question, turn, label_tag(self.question), "batch"))
+        turn.entries.append(bare(message, self.question, turn, label_tag(self.question), BATCH))
         if self._first is not None:
             turn.entries.append(self._first._replace(tag=f"batch={self._reference}"))
             self._first = None

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bouncer.irc.caps import METADATA
 from bouncer.irc.message import Message
 from bouncer.irc.multiline import CONCAT, MULTILINE, Part
 from bouncer.network.answering import acknowledge, bare, label_tag
-from bouncer.network.entry import Entry
+from bouncer.network.entry import BATCH, Entry
 
 if TYPE_CHECKING:
     from bouncer.network.answering import Labels
@@ -57,8 +58,6 @@ class Batches:
 
     def __init__(self, labels: Labels) -> None:
         self._labels = labels
-        self.metadata = "draft/metadata-2"
-        """The form of metadata that the network speaks, whose batches nobody else can read."""
         self._open: dict[str, _Batch] = {}
 
     def reset(self) -> None:
@@ -118,15 +117,15 @@ class Batches:
         if kind in MULTILINE:
             return
         question = batch.question
-        needs = self._needs(kind)
+        needs = _needs(kind)
         if question is None:
             batch.inner = Place(batch=reference)
             turn.entries.append(Entry(msg, turn.now, "", batch=outer.batch, bare=needs))
-        elif question.attachment is None or needs not in question.attachment.caps:
+        elif question.attachment is None or needs.isdisjoint(question.attachment.caps):
             batch.inner = outer if outer.tag.startswith("batch=") else Place(question)
         elif kind != "labeled-response" or question.label:
             batch.inner = Place(question, f"batch={reference}")
-            turn.entries.append(bare(_without_tags(msg), question, turn, outer.tag, needs))
+            turn.entries.append(bare(msg, question, turn, outer.tag, needs))
         else:
             batch.inner = Place(question)
 
@@ -137,25 +136,22 @@ class Batches:
             self._labels.settle(label)
         if batch.kind in MULTILINE:
             return _whole(batch)
-        needs = self._needs(batch.kind)
+        needs = _needs(batch.kind)
         outer = batch.outer
         if question is None:
-            turn.entries.append(Entry(_without_tags(msg), turn.now, "", batch=outer.batch, bare=needs))
+            turn.entries.append(Entry(msg, turn.now, "", batch=outer.batch, bare=needs))
         elif batch.inner.tag != outer.tag and batch.inner.tag:
             tag = outer.tag if outer.tag.startswith("batch=") else ""
-            turn.entries.append(bare(_without_tags(msg), question, turn, tag, needs))
+            turn.entries.append(bare(msg, question, turn, tag, needs))
             question.answered = True
         elif not outer.tag.startswith("batch="):
             acknowledge(question, turn, source)
         return None
 
-    def _needs(self, kind: str) -> str:
-        """The capability without which a client is not shown a batch of this kind."""
-        return self.metadata if kind.startswith("metadata") else "batch"
 
-
-def _without_tags(msg: Message) -> Message:
-    return Message.parse(msg.body) if msg.has_tags else msg
+def _needs(kind: str) -> frozenset[str]:
+    """The capabilities of which a client needs one to be shown a batch of this kind."""
+    return METADATA if kind.startswith("metadata") else BATCH
 
 
 def _whole(batch: _Batch) -> Whole | None:
@@ -165,5 +161,6 @@ def _whole(batch: _Batch) -> Whole | None:
     first = batch.parts[0][1]
     params = [batch.message.param(2) or first.param(0), parts[0].text]
     source = batch.message.source or first.source
-    tags = {key: value for key, value in batch.message.tags.items() if key not in ("label", "batch")}
+    tags = {**first.tags, **batch.message.tags}
+    tags = {key: value for key, value in tags.items() if key not in ("label", "batch", CONCAT)}
     return Whole(Message(first.command, params, source=source, tags=tags), parts, batch.outer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bouncer.irc import multiline
 from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.format import project, projector
-from bouncer.irc.supported import in_batches
+from bouncer.irc.supported import NEEDED, in_batches
 from bouncer.journal import Batch
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bouncer.network.attachment import Attachment
 
 
+BATCH = frozenset({"batch"})
 _references = itertools.count(1)
 
 
@@ -29,9 +30,8 @@ class Entry(NamedTuple):
     `only` and `skip` name the client that alone, or alone not, is shown it. `asker` is shown it with one more tag,
     `tag` (`label=…` or `batch=…`). `batch` is the reference of the network's own batch it stands in, for all others.
     `instead` is what clients without a capability are shown, `parts` the lines of a multiline message. `bare` lines
-    (BATCH, ACK) go out as they are, with `tag` alone, and only with that capability (`bare` names it).
-    `behind` are whole lines that follow it, each with the capability it needs. `implicit`
-    names came with a JOIN, unasked.
+    (BATCH, ACK) go out as they are, to clients that have one of the capabilities in `bare`. `behind` are whole lines
+    that follow it, each with the capability it needs. `implicit` names came with a JOIN, unasked.
     """
 
     message: Message
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     batch: str = ""
     instead: tuple[str, tuple[Message, ...]] | None = None
     parts: tuple[Part, ...] = ()
-    bare: str = ""
+    bare: frozenset[str] | None = None
     behind: tuple[tuple[str, bytes], ...] = ()
     implicit: bool = False
 
@@ -62,18 +62,19 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
     message = entry.message
     if entry.implicit and not caps.isdisjoint(NO_IMPLICIT_NAMES):
         return b""
-    if entry.bare:
-        if entry.bare not in caps:
+    if entry.bare is not None:
+        if entry.bare.isdisjoint(caps):
             return b""
+        tags = projector(caps).tags(message, entry.time, "", extra)
         line = message.body + b"\r\n"
-        return b"@%b %b" % (extra.encode("utf-8", "surrogateescape"), line) if extra else line
+        return b"@%b %b" % (tags.encode("utf-8", "surrogateescape"), line) if tags else line
     if entry.instead is not None and entry.instead[0] not in caps:
         lines = (project(other, caps, entry.time, "", nick, extra=extra) for other in entry.instead[1])
         return b"".join(line for line in lines if line is not None)
     if entry.parts:
         return _multiline(entry, caps, extra)
     line = project(message, caps, entry.time, entry.msgid, nick, extra=extra) or b""
-    if message.command == "005" and not extra:
+    if message.command == "005" and not extra and caps >= NEEDED:
         line = b"".join(in_batches([message.body + b"\r\n"], message.source or "", caps))
     return line + b"".join(more for cap, more in entry.behind if cap in caps) if entry.behind else line
 
@@ -100,9 +101,12 @@ def _multiline(entry: Entry, caps: frozenset[str], extra: str) -> bytes:
     tags = show.tags(message, entry.time, entry.msgid, extra)
     if "draft/multiline" in caps and "batch" in caps:
         reference = f"bm{next(_references)}"
-        return b"".join(multiline.in_batch(entry.parts, command, target, source, reference=reference, tags=tags))
-    inner = extra if extra.startswith("batch=") else ""
-    others = show.tags(message, entry.time, "", inner)
+        inner = show.tags(message, entry.time, "", f"batch={reference}")
+        lines = multiline.in_batch(
+            entry.parts, command, target, source, reference=reference, tags=tags, inner=inner
+        )  # fmt: skip
+        return b"".join(lines)
+    others = show.tags(message, entry.time, "", extra if extra.startswith("batch=") else "")
     lines = []
     for line in multiline.apart(entry.parts, command, target, source):
         head = f"@{tags} ".encode("utf-8", "surrogateescape") if tags else b""
@@ -118,7 +122,10 @@ class Question:
     leaves. `awaited` tells that the network ends its answer with a line we know, and has not yet.
     """
 
-    __slots__ = ("answered", "attachment", "awaited", "command", "deadline", "hook", "label", "params", "reply", "tags")
+    __slots__ = (
+        *("answered", "attachment", "awaited", "command", "deadline", "hook"),
+        *("label", "ours", "params", "reply", "tags"),
+    )
 
     def __init__(
         self,
@@ -132,6 +139,8 @@ class Question:
         self.command = command
         self.params = params
         self.label = label
+        self.ours = ""
+        """The label it went to the network with, "" where it has none."""
         self.tags = tags or {}
         self.deadline = 0.0
         self.answered = False

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
             """Whether this user's servers may be at that IP address."""
 
 
-METADATA = ("draft/metadata-2", "draft/metadata-3")
+_UNLABELLED = frozenset({"NICK"})
+"""InspIRCd shows a labelled change of nick as said by the new nick."""
 SAYS = frozenset({"PRIVMSG", "NOTICE", "TAGMSG"})
 MAX_CLIENT_TAG_BYTES = 4094
 """https://ircv3.net/specs/extensions/message-tags : the `@` and the blank count."""
@@ -86,7 +87,6 @@ class Outgoing:
         """What the network can do and gives us, with values; while there is no connection, what it last gave."""
         if self.upstream is not None and self.up:
             self._known_caps = {name: self.upstream.cap_values.get(name, "") for name in self.upstream.caps}
-            self._batches.metadata = next((name for name in METADATA if name in self._known_caps), METADATA[0])
         return self._known_caps
 
     def tokens(self) -> list[str]:
@@ -178,10 +178,11 @@ class Outgoing:
         kept = ""
         if msg.has_tags and "message-tags" in self.caps:
             kept = ";".join(item for item in msg.tag_items() if item.partition("=")[0] != "label")
-        if self.labels:
+        if self.labels and msg.command not in _UNLABELLED:
             label = self._labels.issue(question)
             tags = f"label={label};{kept}" if kept else f"label={label}"
             if not kept or len(tags.encode("utf-8", "surrogateescape")) + 2 <= MAX_CLIENT_TAG_BYTES:
+                question.ours = label
                 return f"@{tags} ".encode("utf-8", "surrogateescape") + msg.body
             self._labels.settle(label)  # the room belongs to the client's own tags
         return f"@{kept} ".encode("utf-8", "surrogateescape") + msg.body if kept else msg.body
@@ -220,7 +221,7 @@ class Outgoing:
         if command == "TAGMSG" and "message-tags" not in self.caps:
             self._barriers.after(lambda turn: self._kept_to_ourselves(question, turn))
             return
-        if self.labels:
+        if question.ours:
             return
         if command in SAYS and question.params:
             text = question.params[1] if len(question.params) > 1 else ""
@@ -231,11 +232,13 @@ class Outgoing:
         question.awaited = self._router.asked(question, command, question.params, loop_now)
         if question.label:
             question.reply = Reply(question, self.source)
-            self._barriers.after(lambda turn: self._passed(question, turn))
+        self._barriers.after(lambda turn: self._passed(question, turn))
 
     def _passed(self, question: Question, turn: Turn) -> None:
-        """The network has dealt with a labelled line: unless an answer with an end is under way, that is it."""
+        """The network has dealt with a line: unless an answer with an end is under way, that was it."""
         reply = question.reply
+        if not question.awaited:
+            self._router.drop(question)
         if reply is not None:
             reply.passed = True
             if not question.awaited:

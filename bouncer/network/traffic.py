@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bouncer import journal_sql as sql
 from bouncer import vault
 from bouncer.events import Event
-from bouncer.irc.format import chghost_fallback
+from bouncer.irc.format import chghost_fallback, whox_reduced
 from bouncer.irc.highlight import mentions
 from bouncer.irc.isupport import client_tokens
 from bouncer.irc.message import Message, MsgidFactory, as_text
@@ -48,7 +48,8 @@ _SPOKEN = frozenset({"privmsg", "notice", "action", "tagmsg", "ctcp"})
 _REPLIES = frozenset({"numeric", "other", "names-end", "topic-is", "isupport", "motd-end"})
 _NAMES = frozenset({"353", "366"})
 _DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
-_EVENTFUL = frozenset({"chghost", "isupport", "join", "nick", "rename"})
+_NEWS = frozenset({"account", "away", "chghost", "setname"})
+_EVENTFUL = _NEWS | {"isupport", "join", "nick", "rename"}
 MAX_KEYS = 200
 
 
@@ -158,8 +159,8 @@ class Traffic(Replies):
         instead = self._follow(msg, done, old_nick, question, turn) if kind in _EVENTFUL else None
         if kind == "isupport":
             msg = self._cleaned(msg)
-        if row < 0 and kind not in _SPOKEN:
-            msgid = ""  # only what can be referred to has one
+        if row < 0 and kind not in _SPOKEN and not (msg.has_tags and "msgid" in msg.tags):
+            msgid = ""  # only what can be referred to has one of ours
         asker = question.attachment if question is not None else None
         talk = kind in TALK
         private = done.own and talk and self._private(done)
@@ -201,6 +202,8 @@ class Traffic(Replies):
         elif done.kind == "join":
             if done.me:
                 self._joined(turn.batch, done, question)
+        elif done.kind in _NEWS and not (done.own or done.channels):
+            return "extended-monitor", ()  # of somebody whom some client watches
         elif done.kind in ("chghost", "rename"):
             return self._instead(msg, done)
         return None
@@ -209,6 +212,9 @@ class Traffic(Replies):
         """Hand on a line that answers somebody: to the others as ever, to the asker as it wants to be answered."""
         asker, reply = question.attachment, question.reply
         hidden = asker is None or entry.skip is asker
+        if asker is not None and entry.message.command == "354" and "multi-prefix" not in asker.caps:
+            message = whox_reduced(entry.message, question.params, self.state.isupport.prefix[1])
+            entry = entry._replace(message=message)
         if reply is None:
             turn.entries.append(entry)
             if entry.tag.startswith("label="):
@@ -229,7 +235,8 @@ class Traffic(Replies):
             channel = self.state.channels.find(done.target)
             if channel is None:
                 return None
-            return "draft/channel-rename", rename_fallback(self.state, channel, self.source, msg.param(0), msg.param(2))
+            words = (msg.param(0), msg.param(2), self.settings.params.realname)
+            return "draft/channel-rename", rename_fallback(self.state, channel, self.source, *words)
         if done.own:
             return None
         found = ((name, self.state.channels.find(name)) for name in done.channels)
@@ -291,7 +298,8 @@ class Traffic(Replies):
     ) -> tuple[Question | None, Attachment | None, Attachment | None, bool]:
         """`_ours` for words that came back."""
         if question is None:
-            said = self._own.echoed(msg.command, self.fold(msg.param(0)), msg.param(1)) if len(self._own) else None
+            echoes = "echo-message" in self.caps and len(self._own)
+            said = self._own.echoed(msg.command, self.fold(msg.param(0)), msg.param(1)) if echoes else None
             if said is None:
                 return None, None, None, True
             question = said.question

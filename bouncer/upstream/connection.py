@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import itertools
 import socket
@@ -120,6 +121,17 @@ class Dialled(Connection):  # type: ignore[misc]  # pydle has no types
             return True
         self.writer.write(data)
         return self.writer.transport.get_write_buffer_size() <= WRITE_LIMIT
+
+    def acknowledge(self) -> None:
+        """Tell the server's kernel at once that its bytes have come.
+
+        Most servers write small lines without TCP_NODELAY, and a delayed acknowledgement would hold each second one
+        back for 40 ms. The option lasts for what has been read only.
+        """
+        link = self.writer.get_extra_info("socket") if self.writer is not None else None
+        if link is not None and hasattr(socket, "TCP_QUICKACK"):
+            with contextlib.suppress(OSError):
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def abort(self) -> None:
         """Close without waiting for anybody."""

@@ -191,6 +191,7 @@ class Upstream:
                 self._end(f"closed by the server: {self._client.refusal}" if self._client.refusal else None)
                 return
             self._heard_at = loop.time()
+            self._connection.acknowledge()
             self._take(data)
             more = len(data) == READ_BYTES
             data = b""  # an idle connection keeps nothing of its last read

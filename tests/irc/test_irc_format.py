@@ -122,9 +122,9 @@ def test_the_fallback_for_chghost() -> None:
     lines = [line.raw for line in chghost_fallback(message, [("#a", "ov"), ("#b", "")])]
     assert lines == [
         b":n!u@h QUIT :Changing host",
-        b":n!new.user@new.host JOIN #a",
+        b":n!new.user@new.host JOIN #a * n",
         b":n!new.user@new.host MODE #a +ov n n",
-        b":n!new.user@new.host JOIN #b",
+        b":n!new.user@new.host JOIN #b * n",
     ]
     assert chghost_fallback(message, []) == []
     assert chghost_fallback(Message.parse(b":n CHGHOST x"), [("#a", "")]) == []

@@ -114,6 +114,7 @@ async def test_a_refused_message_is_not_said(house: House, network: ScriptedNetw
     peer = await joined(house, network)
     client = await house.client("alice/net@one", caps=CAPS)
     await client.until(" 366 ")
+    await client.barrier()
     peer.answer_pings = False
     client.send("PRIVMSG #room :never said")
     await peer.expect("PRIVMSG", "#room", "never said")
