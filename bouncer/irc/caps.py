@@ -70,6 +70,7 @@ CLIENT_CAPS: tuple[ClientCap, ...] = (
     ClientCap("draft/channel-rename", network="draft/channel-rename"),
     ClientCap("draft/metadata-3", network="draft/metadata-3"),
     ClientCap("draft/message-redaction", network="draft/message-redaction"),
+    ClientCap("draft/relaymsg", network="draft/relaymsg"),
     ClientCap("extended-join", network="extended-join"),
     ClientCap("extended-monitor", network="extended-monitor"),
 )
@@ -92,6 +93,7 @@ UPSTREAM_WANTED: tuple[str, ...] = (
     "draft/metadata-2",
     "draft/metadata-3",
     "draft/multiline",
+    "draft/relaymsg",
     "echo-message",
     "extended-join",
     "extended-monitor",
