@@ -59,7 +59,7 @@ class WebSocket:
     def waiting(self) -> int:
         """Bytes in our queue and in the socket's."""
         transport = self._request.transport
-        return self._queued + (transport.get_write_buffer_size() if isinstance(transport, asyncio.Transport) else 0)
+        return self._queued + (transport.get_write_buffer_size() if transport is not None else 0)
 
     async def read(self) -> list[bytes]:
         """The line of one message; who sends its end too, or several at once, is understood."""
