@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -44,6 +45,9 @@ TAKE_OVER_S = 10.0
 RETRY_S = 0.05
 NEEDS_RESTART = ("storage.", "main.", "metrics.", "timeouts.reply_s", "timeouts.commit_live_ms", "limits.journal_rows")
 """Keys that a reload cannot apply."""
+GC_THRESHOLDS = (20_000, 20, 50)
+"""A read of a busy network makes some thousand objects that all live until they are stored: with Python's own 700 the
+collector would look through them again and again, and there is hardly a cycle to be found."""
 OF_THE_PANEL = ("web.", "limits.panel_body_bytes")
 """Keys for which the panel is closed and opened again."""
 
@@ -113,6 +117,7 @@ class Daemon:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._notifier.close)
             await self._start(stack)
+            _tune_collector()
             self._notifier.ready(f"listening on {', '.join(self._supervisor.listening)}")
             if self._notifier.watchdog_s is not None:
                 self._tasks.spawn(self._watchdog(self._notifier.watchdog_s), name="watchdog")
@@ -232,6 +237,13 @@ class Daemon:
         while True:
             self._notifier.watchdog()
             await asyncio.sleep(every_s)
+
+
+def _tune_collector() -> None:
+    """What is there after the start stays; no collection looks at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _sweep(storage: Path) -> None:
