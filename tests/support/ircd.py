@@ -96,7 +96,7 @@ async def inspircd(folder: Path, *, port: int = 0, extra: str = "") -> AsyncIter
 <admin name="nobody" nick="nobody" email="nobody@example.test">
 <bind address="127.0.0.1" port="{port}" type="clients">
 <connect name="all" allow="*" timeout="60" pingfreq="120" recvq="65536" softsendq="1048576" hardsendq="16777216"
- threshold="1000" fakelag="no" commandrate="1000000" localmax="10000" globalmax="10000" maxchans="1000"
+ threshold="1000000" fakelag="no" commandrate="1000000" localmax="10000" globalmax="10000" maxchans="1000"
  useident="no" resolvehostnames="no" maxconnwarn="no">
 <path configdir="{state}" datadir="{state}" logdir="{state}" runtimedir="{state}">
 <files motd="{state}/motd">

@@ -149,8 +149,8 @@ def _batch(user: User, message: Message) -> None:
         _fail(user, "BATCH", "MULTILINE_MAX_LINES", str(_MAX_LINES), "Too many lines")
     elif size > _MAX_BYTES:
         _fail(user, "BATCH", "MULTILINE_MAX_BYTES", str(_MAX_BYTES), "Too many bytes")
-    elif any(line.param(0) != target for line in lines):
-        _fail(user, "BATCH", "MULTILINE_INVALID_TARGET", target, lines[0].param(0), "Lines for another target")
+    elif others := [line.param(0) for line in lines if line.param(0) != target]:
+        _fail(user, "BATCH", "MULTILINE_INVALID_TARGET", target, others[0], "Lines for another target")
     elif not any(line.param(1) for line in lines):
         _fail(user, "BATCH", "MULTILINE_INVALID", "Nothing but blank lines")
     else:
@@ -213,7 +213,7 @@ def _rename(user: User, message: Message) -> None:
             if "draft/channel-rename" in one.caps:
                 network.send(one, user, f"RENAME {was} {new} :{message.param(2)}")
                 continue
-            network.send(one, one, f"PART {was} :Changing channel name: {message.param(2)}")
+            network.send(one, one, f"PART {was} :Channel renamed: {message.param(2)}")
             extra = f" {one.account or '*'} :{one.realname}" if "extended-join" in one.caps else ""
             network.send(one, one, f"JOIN {new}{extra}")
             network.topic(one, channel)

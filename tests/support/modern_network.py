@@ -106,8 +106,7 @@ class User:
         """A line with the tags this client may have; `apart` keeps it out of a labelled answer."""
         shown = dict(tags or {})
         if "server-time" in self.caps:
-            now = time.time()
-            shown["time"] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+            shown["time"] = server_time()
         kept = ";".join(f"{key}={escape_tag(value)}" if value else key for key, value in shown.items())
         whole = f"@{kept} {line}" if kept else line
         if apart and self._answer is not None:
@@ -140,18 +139,23 @@ class User:
         self._label = label
 
     def _labelled(self, lines: list[str], label: str) -> list[str]:
+        if "server-time" in self.caps:
+            label = f"{label};time={server_time()}"
         if not lines:
             return [f"@{label} :{SERVER} ACK"]
         first = Message.parse(lines[0].encode("utf-8", "surrogateescape"))
         last = Message.parse(lines[-1].encode("utf-8", "surrogateescape"))
         whole = first.command == "BATCH" and last.params == [f"-{first.params[0][1:]}"]
         if len(lines) == 1 or whole:
-            return [tagged(lines[0], label), *lines[1:]]
+            return [tagged(lines[0], label.partition(";")[0]), *lines[1:]]
         reference = self.network.reference()
         inside = [
             line if ";batch=" in line or line[:7] == "@batch=" else tagged(line, f"batch={reference}") for line in lines
         ]
-        return [f"@{label} :{SERVER} BATCH +{reference} labeled-response", *inside, f":{SERVER} BATCH -{reference}"]
+        end = f":{SERVER} BATCH -{reference}"
+        if "server-time" in self.caps:
+            end = tagged(end, f"time={server_time()}")
+        return [f"@{label} :{SERVER} BATCH +{reference} labeled-response", *inside, end]
 
     def close(self) -> None:
         self._writer.close()
@@ -161,8 +165,7 @@ class User:
             return
         self.gone = True
         network = self.network
-        for user in network.peers(self):
-            network.send(user, self, f"QUIT :{reason}")
+        network.tell(network.peers(self), self, f"QUIT :{reason}")
         for channel in self.channels():
             network.leave(channel, self)
         if network.users.get(self.nick.lower()) is self:
@@ -171,6 +174,12 @@ class User:
             network.presence(self, online=False)
         self.write([f"ERROR :Closing link: {reason}"])
         self.close()
+
+
+def server_time() -> str:
+    """Now, as https://ircv3.net/specs/extensions/server-time writes it."""
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
 
 
 def tagged(line: str, tag: str) -> str:

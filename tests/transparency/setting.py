@@ -1,0 +1,123 @@
+"""One network twice: `alice` is directly on the first and behind a bouncer on the second; all else is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from tests.support.house import PASSWORD, House, opened
+from tests.support.ircd import inspircd, ngircd
+from tests.support.modern import ModernNetwork
+from tests.support.relay import relay
+from tests.transparency.stage import KINDS, REALNAME, Actor, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+OTHERS = ("friend", "other")
+INSPIRCD_MODULES = ("banexception", "inviteexception", "knock", "botmode", "helpop")
+INSPIRCD = "".join(f'<module name="{name}">\n' for name in INSPIRCD_MODULES) + (
+    '<helpop key="start" value="Ask for JOIN.&nl;There is no more.">\n<helpop key="join" value="JOIN #x">\n'
+)
+
+
+@contextlib.asynccontextmanager
+async def network(name: str, folder: Path) -> AsyncIterator[int]:
+    """The port of a network, running."""
+    if name == "modern":
+        async with ModernNetwork() as modern:
+            yield modern.port
+    elif name == "inspircd":
+        async with inspircd(folder, extra=INSPIRCD) as server:
+            yield server.port
+    else:
+        async with ngircd(folder) as server:
+            yield server.port
+
+
+class Transcripts(NamedTuple):
+    """The same script, played twice."""
+
+    direct: list[str]
+    behind: list[str]
+
+
+class Setting:
+    """Both networks with their people, and the bouncer; `play` runs a script on each."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self._folder = folder
+        for part in ("direct", "behind", "storage"):
+            (folder / part).mkdir(mode=0o700)
+        self._me: tuple[str, Actor, Actor] | None = None
+        self._failed: set[str] = set()
+        self._logins = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        enter = stack.enter_async_context
+        direct = await enter(network(self.name, self._folder / "direct"))
+        behind = await enter(network(self.name, self._folder / "behind"))
+        between = await enter(relay(behind))
+        self.house: House = await enter(opened(self._folder / "storage"))
+        await self.house.user("alice")
+        fields = {"name": "net", "address": "127.0.0.1", "port": str(between.port), "tls": False, "nickname": "alice"}
+        fields |= {"username": "alice", "realname": REALNAME}
+        await self.house.supervisor.service.servers.add(self.house.ids["alice"], fields, trusted=True)
+        plain = self.name != "modern"
+        self.direct, self.behind = Stage(direct, plain=plain), Stage(behind, plain=plain)
+        for stage in (self.direct, self.behind):
+            stack.push_async_callback(stage.close)
+        await asyncio.gather(*(stage.bring(*OTHERS) for stage in (self.direct, self.behind)))
+        await self.behind.arrived("alice")
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._leave()
+        await self._stack.aclose()
+
+    async def play(self, kind: str, script: str) -> Transcripts:
+        """Both transcripts of a script by a client of that kind."""
+        direct, behind = await self.me(kind)
+        labels = KINDS[kind].labels
+        done = Transcripts(
+            await self.direct.play(direct, script, labels=labels), await self.behind.play(behind, script, labels=labels)
+        )
+        if any(line.startswith("SILENCE") for lines in done for line in lines):
+            await self._leave()
+        return done
+
+    async def me(self, kind: str) -> tuple[Actor, Actor]:
+        """Alice as that kind of client: directly, and behind the bouncer with the same capabilities."""
+        assert kind not in self._failed, f"a client of the kind {kind} could not attach before"
+        if self._me is None or self._me[0] != kind:
+            await self._leave()
+            self._failed.add(kind)
+            direct = await Actor.connect(self.direct.port, "alice", KINDS[kind])
+            try:
+                behind = await self.attach(kind, direct.caps)
+            except AssertionError:
+                await direct.quit("done")
+                raise
+            self._me = (kind, direct, behind)
+            self._failed.discard(kind)
+        return self._me[1:]
+
+    async def attach(self, kind: str, caps: set[str] | None = None) -> Actor:
+        """One more client of alice's at the bouncer, under a name of its own."""
+        password = f"alice/net@{kind}{next(self._logins)}:{PASSWORD}"
+        return await Actor.connect(self.house.port, "alice", KINDS[kind], password=password, only=caps)
+
+    async def _leave(self) -> None:
+        if self._me is not None:
+            for actor in self._me[1:]:
+                await actor.quit("done")
+            self._me = None
