@@ -257,6 +257,7 @@ class Timeouts:
     backoff_min_s: float = _key(1.0, _seconds(0.05, 3600))
     backoff_max_s: float = _key(600.0, _seconds(0.05, 86_400))
     healthy_s: float = _key(60.0, _seconds(0, 86_400))
+    away_s: float = _key(3.0, _seconds(0, 86_400))
     commit_live_ms: int = _key(500, _whole(1, 60_000, "milliseconds"))
 
 

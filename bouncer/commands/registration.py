@@ -75,10 +75,10 @@ async def _log_in(session: Session, credentials: tuple[str, str] | None) -> None
     elif network is None or parse_login(credentials[0]).user == session.client.account:
         answer.reply("907", "You have already authenticated")
     else:
-        worked, words = await network.log_in(*credentials)
-        if worked:
-            answer.reply("900", network.state.mask, words, f"You are now logged in as {words}")
-        answer.reply("903" if worked else "904", "SASL authentication successful" if worked else words)
+        _, words = await network.log_in(*credentials, session.attachment)
+        if words:  # else the network has said it all
+            answer.reply("904", words)
+        answer.passed = not words
 
 
 async def isupport(session: Session, _msg: Message) -> None:

@@ -11,15 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bouncer.irc.message import Message
+    from bouncer.network.attachment import Attachment
 
 COMMANDS = frozenset({"AUTHENTICATE", "900", "902", "903", "904", "905", "906", "907", "908"})
 _REFUSED = frozenset({"902", "904", "905", "906", "907"})
 
 
 class NetworkLogin:
-    """Give it every line in COMMANDS while it lasts; `done` has (whether it worked, the account or the reason)."""
+    """Give it every line in COMMANDS while it lasts; `done` has (whether it worked, the account or the reason).
 
-    def __init__(self, account: str, password: str, send: Callable[[bytes], bool]) -> None:
+    `asker` is shown what the network says of it, in its place among other lines; `told` whether the end was among it.
+    """
+
+    def __init__(
+        self, account: str, password: str, send: Callable[[bytes], bool], asker: Attachment | None = None
+    ) -> None:
+        self.asker = asker
+        self.told = False
         self.done: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
         self._response = sasl.Plain(account, password).step(b"")
         self._account = account
@@ -32,7 +40,9 @@ class NetworkLogin:
         if msg.command == "AUTHENTICATE":
             for chunk in sasl.chunks(self._response):
                 self._send(b"AUTHENTICATE " + chunk.encode())
-        elif msg.command == "900":
+            return
+        self.told = msg.command != "908"
+        if msg.command == "900":
             self._account = msg.param(2) or self._account
         elif msg.command == "903":
             self._finish(worked=True, words=self._account)

@@ -114,14 +114,14 @@ class Network(Traffic):
         times = self.owner.config.timeouts
         self._backoff.configure(times.backoff_min_s, times.backoff_max_s, times.healthy_s)
 
-    async def log_in(self, account: str, password: str) -> tuple[bool, str]:
+    async def log_in(self, account: str, password: str, asker: Attachment | None = None) -> tuple[bool, str]:
         """Log in to an account of the network while connected: (whether it worked, the account or the reason).
 
-        A row that has no account yet keeps this one. https://ircv3.net/specs/extensions/sasl-3.2
+        `asker` is shown what the network says; then the reason is "". A row that has no account yet keeps this one. https://ircv3.net/specs/extensions/sasl-3.2
         """
         if "sasl" not in self.caps or self._login is not None:
             return False, "the network does not offer SASL" if "sasl" not in self.caps else "another login is under way"
-        login = self._login = NetworkLogin(account, password, self.send)
+        login = self._login = NetworkLogin(account, password, self.send, asker)
         try:
             async with asyncio.timeout(self.owner.config.timeouts.reply_s):
                 worked, words = await login.done
@@ -133,7 +133,7 @@ class Network(Traffic):
             self._identified = f"logged in as {as_text(words)}"
             self.keep(Change(sql.SERVER_ACCOUNT, (account, vault.encrypt(password), self.server_id)))
             self.event("sasl", self._identified)
-        return worked, as_text(words)
+        return worked, "" if asker is not None and login.told else as_text(words)
 
     async def reconnect(self, reason: str) -> None:
         """Leave, forget the back-off, and connect anew if the row is enabled."""
@@ -297,6 +297,7 @@ class Network(Traffic):
         self._identified = ""
         unsent = self._queue.reset()
         self.keeper.stop()
+        self.presence.stop()
         if self._login is not None:
             self._login.end("the connection was lost")
         self._alone(self._give_up)

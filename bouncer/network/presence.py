@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from bouncer.irc.message import Message
 
 if TYPE_CHECKING:
     from bouncer.network.attachment import Attachment
+    from bouncer.network.outgoing import Owner
     from bouncer.network.settings import ServerSettings
 
 DEFAULT_TEXT = "Not here right now; what you say is kept"
@@ -17,6 +19,7 @@ class Network(Protocol):
     """What it needs of its network."""
 
     attachments: list[Attachment]
+    owner: Owner
     settings: ServerSettings
     up: bool
 
@@ -25,12 +28,16 @@ class Network(Protocol):
 
 
 class Presence:
-    """`said` is the text a person set with AWAY, "" for none; it outlives connections and is never overridden."""
+    """`said` is the text a person set with AWAY, "" for none; it outlives connections and is never overridden.
+
+    We are away only when nobody has been there for `[timeouts] away_s`: phones lose their connection many times a day.
+    """
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self.said = ""
         self._auto = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def registered(self) -> None:
         """A new connection begins as not away."""
@@ -52,14 +59,28 @@ class Presence:
 
     def changed(self) -> None:
         """A client came, went, or is only in the background from now on."""
-        network = self._network
-        if not network.up:
+        self.stop()
+        if not self._network.up:
             return
-        present = any(not attachment.background for attachment in network.attachments)
-        if present and self._auto:
+        if not self._present():
+            self._timer = asyncio.get_running_loop().call_later(self._network.owner.config.timeouts.away_s, self._leave)
+        elif self._auto:
             self._auto = False
             self._send(self.said)
-        elif not present and not self._auto and not self.said and network.settings.auto_away:
+
+    def stop(self) -> None:
+        """The connection is gone: wait for nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _present(self) -> bool:
+        return any(not attachment.background for attachment in self._network.attachments)
+
+    def _leave(self) -> None:
+        self._timer = None
+        network = self._network
+        if network.up and not self._auto and not self.said and network.settings.auto_away and not self._present():
             self._auto = True
             self._send(network.settings.away_message or DEFAULT_TEXT)
 

@@ -103,6 +103,8 @@ class Traffic(Replies):
             command = msg.command
             if self._login is not None and command in LOGIN_COMMANDS:
                 self._login.feed(msg)
+                if self._login.asker is not None and command != "AUTHENTICATE":
+                    turn.entries.append(Entry(msg, turn.now, "", only=self._login.asker))
                 continue
             if command in _HIDDEN:
                 continue

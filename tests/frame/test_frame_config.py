@@ -54,7 +54,7 @@ def test_without_a_file_the_defaults_hold_and_only_this_machine_can_connect(tmp_
     assert found.metrics.listen is None
     assert all(each.loopback for each in (*found.listen, found.web.listen) if each)
     assert (found.flood.burst, found.flood.interval_ms) == (10, 2000)
-    assert dataclasses.astuple(found.timeouts) == (30, 20, 60, 10, 1, 600, 60, 500)
+    assert dataclasses.astuple(found.timeouts) == (30, 20, 60, 10, 1, 600, 60, 3, 500)
     assert (found.outbound.private, found.limits.servers_per_user) == ("auto", 50)
 
 
@@ -93,6 +93,7 @@ def test_a_file_that_says_every_default_is_the_same_as_no_file(tmp_path: Path) -
         backoff_min_s = 1
         backoff_max_s = 600
         healthy_s = 60
+        away_s = 3
         commit_live_ms = 500
         [outbound]
         private = "auto"

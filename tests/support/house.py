@@ -103,7 +103,7 @@ class House:
 
 def quick_config(storage: Path) -> Config:
     """Short timeouts, no flood limit, a free port."""
-    times = replace(Timeouts(), backoff_min_s=0.05, backoff_max_s=0.2, reply_s=1.0, commit_live_ms=300)
+    times = replace(Timeouts(), backoff_min_s=0.05, backoff_max_s=0.2, reply_s=1.0, away_s=0.0, commit_live_ms=300)
     return Config(
         storage=Storage(path=storage),
         listen=(parse_listen("irc+insecure://127.0.0.1:0"),),
