@@ -24,7 +24,7 @@ MAX_OPEN = 4
 class Draft:
     """One message on its way in: its opening line, the label, the lines so far."""
 
-    __slots__ = ("label", "lines", "opening", "size", "target")
+    __slots__ = ("failed", "label", "lines", "opening", "size", "target")
 
     def __init__(self, opening: Message, label: str) -> None:
         self.opening = opening
@@ -32,6 +32,8 @@ class Draft:
         self.target = opening.param(2)
         self.lines: list[Message] = []
         self.size = 0
+        self.failed = False
+        """Whether its fault has been told: what still comes of it is swallowed."""
 
     def parts(self) -> list[Part]:
         """The text, line by line."""
@@ -53,6 +55,9 @@ async def batch(session: Session, msg: Message) -> None:
     if draft is None:
         await forward(session, msg)
         return
+    if draft.failed:
+        session.answer.passed = True
+        return
     session.answer.label = draft.label
     await _send(session, draft, msg)
 
@@ -64,6 +69,8 @@ async def collect(session: Session, msg: Message) -> bool:
     if draft is None:
         return False
     session.answer.passed = True
+    if draft.failed:
+        return True
     draft.lines.append(msg)
     draft.size += len(msg.param(1).encode("utf-8", "surrogateescape")) + (CONCAT not in msg.tags)
     values = session.network.cap_values if session.network is not None else {}
@@ -81,7 +88,8 @@ async def collect(session: Session, msg: Message) -> bool:
     elif len(draft.lines) > max_lines:
         problem = ("MULTILINE_MAX_LINES", str(max_lines), "Too many lines in a multiline message")
     if problem:
-        del session.drafts[reference]
+        draft.failed = True
+        draft.lines.clear()
         session.answer.label = draft.label
         session.answer.fail("BATCH", *problem)
     return True

@@ -81,7 +81,8 @@ class Answer:
         label = f"label={escape_tag(self.label)}".encode("utf-8", "surrogateescape")
         lines = data.splitlines(keepends=True) if data else []
         if not lines:
-            self._client.write(b"@%b :%b ACK\r\n" % (label, self.source.encode("utf-8", "surrogateescape")))
+            self._line("ACK", [])
+            self._client.write(with_tag(self._parts.pop(), label))
         elif len(lines) == 1 or _is_one_batch(lines):
             self._client.write(with_tag(lines[0], label) + b"".join(lines[1:]))
         else:
