@@ -54,7 +54,8 @@ class Clients:
         wanted = [one for one in self.attached(user_id) if which in {one.id, str(one.id), one.name}]
         dropped = [await self._live.drop_client(user_id, one.id) for one in wanted]
         if not any(dropped):
-            raise NotFoundError(f"no client {which!r} is attached: `client list` shows those that are")
+            named = f"client {which!r}" if which else "client without a name"
+            raise NotFoundError(f"no {named} is attached: `client list` shows those that are")
         return sum(dropped)
 
     async def forget(self, user_id: int, name: str) -> None:
@@ -63,7 +64,8 @@ class Clients:
         A client of that name that is attached stays so, and is remembered again. Raises NotFoundError.
         """
         if name not in {one.name for one in await self.known(user_id)}:
-            raise NotFoundError(f"no client {name!r} is known: `client list` shows those that are")
+            named = f"client {name!r}" if name else "client without a name"
+            raise NotFoundError(f"no {named} is known: `client list` shows those that are")
         self._live.forget_client(user_id, name)
         await self._live.flush(user_id)
         async with tenant.switch(user_id), tenant.session() as session:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bouncer.service.argparser import Subparsers
 
 ON_OFF = ("on", "off")
+NAMELESS = "`-` for clients that have no name"
 SASL_METHODS = ("plain", "scram", "external", "nickserv")
 
 
@@ -17,11 +18,11 @@ def clients(verbs: Subparsers, *, irc: bool = False) -> None:
     """`client`: the programs a user attaches."""
     listing = verb(verbs, "list", "clients that are attached, and those that were", irc=irc, user=True)
     disconnect = verb(verbs, "disconnect", "send a client away", irc=irc, user=True)
-    disconnect.add_argument("client", metavar="ID|NAME")
+    disconnect.add_argument("client", metavar="ID|NAME", help=NAMELESS)
     forget = verb(verbs, "forget", "treat a client name as new when it comes again", irc=irc, user=True)
-    forget.add_argument("client", metavar="NAME")
+    forget.add_argument("client", metavar="NAME", help=NAMELESS)
     timestamps = verb(verbs, "timestamps", "put the time into the text of what is played back", irc=irc, user=True)
-    timestamps.add_argument("client", metavar="NAME")
+    timestamps.add_argument("client", metavar="NAME", help=NAMELESS)
     timestamps.add_argument("state", metavar="on|off", choices=ON_OFF)
     if not irc:
         listing.add_argument("--json", action="store_true")

@@ -90,6 +90,10 @@ async def test_a_client_without_capabilities(bouncer: Bouncer, bob: Person) -> N
         assert line.startswith((":", "PING ", "ERROR ")), line
         assert len(line.encode()) <= 510
         assert not re.match(r"\S+ (CAP|BATCH|TAGMSG|AWAY|ACCOUNT|CHGHOST|SETNAME|MARKREAD|BOUNCER|NOTE|FAIL) ", line)
+    await asyncio.to_thread(bouncer.cli.ok, "client", "timestamps", "alice", "-", "on")
+    async with person(bouncer.port, "PASS alice/net:pw", *SIGN_IN, ready=" 366 ") as nameless:
+        line = await nameless.until("missed")
+        assert re.search(r" PRIVMSG #den :\[\d\d:\d\d:\d\d\] missed$", line), line
 
 
 async def test_a_client_of_the_first_capabilities(bouncer: Bouncer, bob: Person) -> None:

@@ -149,6 +149,9 @@ async def test_a_forgotten_client_has_no_place_in_the_history(
         assert await session.get(DeliveryReceipt, (1, "phone")) is None
     assert "client list" in (await say(serv, bob, "client forget phone"))[0]
     assert "no blank" in (await say(serv, bob, "client timestamps 'a b' on"))[0]
+    assert "on for -" in (await say(serv, bob, "client timestamps - on"))[0]
+    assert "forgotten" in (await say(serv, bob, "client forget -"))[0]
+    assert "without a name" in (await say(serv, bob, "client forget -"))[0]
     assert "on" in (await say(serv, bob, "client timestamps x perhaps"))[0]
 
 

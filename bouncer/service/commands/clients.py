@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from bouncer.service.commands.request import Request, Table
 
 
+def _name(request: Request) -> str:
+    """The client's name; the list shows `-` for those that have none."""
+    name: str = request.args.client
+    return "" if name == "-" else name
+
+
 async def _client_list(request: Request) -> None:
     user = await request.user()
     attached = request.service.clients.attached(user.id)
@@ -25,19 +31,19 @@ async def _client_list(request: Request) -> None:
 
 async def _client_disconnect(request: Request) -> None:
     user = await request.user()
-    count = await request.service.clients.disconnect(user.id, request.args.client)
+    count = await request.service.clients.disconnect(user.id, _name(request))
     request.say("1 client disconnected" if count == 1 else f"{count} clients disconnected")
 
 
 async def _client_forget(request: Request) -> None:
     user = await request.user()
-    await request.service.clients.forget(user.id, request.args.client)
+    await request.service.clients.forget(user.id, _name(request))
     request.say(f"client {request.args.client} is forgotten: it is new when it comes again")
 
 
 async def _client_timestamps(request: Request) -> None:
     user = await request.user()
-    await request.service.clients.set_timestamps(user.id, request.args.client, request.args.state == "on")
+    await request.service.clients.set_timestamps(user.id, _name(request), request.args.state == "on")
     request.say(f"timestamps in text are {request.args.state} for {request.args.client}, from its next connection on")
 
 
