@@ -76,8 +76,10 @@ class Stream:
         return self._lines.feed(data)
 
     def write(self, data: bytes) -> None:
-        """Hand it to the socket."""
-        self._writer.transport.write(data)
+        """Hand it to the socket; one that is closing takes nothing any more (uvloop raises there)."""
+        transport = self._writer.transport
+        if not transport.is_closing():
+            transport.write(data)
 
     async def drain(self) -> None:
         """As asyncio's own, with a deadline."""

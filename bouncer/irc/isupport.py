@@ -155,16 +155,14 @@ class Isupport:
 
 
 # What the bouncer speaks itself, whatever the network does.
-_OURS = frozenset(
-    {"BOUNCER_NETID", "CHATHISTORY", "DRAFT/FILEHOST", "FILEHOST", "MSGREFTYPES", "SOJU.IM/FILEHOST", "VAPID"}
-)
+_OURS = frozenset({"BOUNCER_NETID", "CHATHISTORY", "FILEHOST", "MSGREFTYPES", "VAPID"})
 
 
 def client_tokens(tokens: Iterable[str], network: Collection[str]) -> list[str]:
     """Those of a network's tokens that are true for a client of ours; `network` holds its capabilities."""
     kept = []
     for token in tokens:
-        name = token.partition("=")[0].lstrip("-").upper()
+        name = token.partition("=")[0].lstrip("-").upper().removeprefix("DRAFT/").removeprefix("SOJU.IM/")
         if name not in _OURS and (name != "CLIENTTAGDENY" or "message-tags" in network):
             kept.append(token)
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from bouncer.errors import UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["HelpRequest", "Parser", "command_line", "irc_commands", "parse", "secrets_of", "take_config"]
 
 
+@functools.cache
 def command_line() -> Parser:
     """The grammar after the word `bouncer`, without `--config`, which may stand anywhere and is taken out before."""
     parser = Parser(prog="bouncer", description="An IRC bouncer. --config FILE may stand anywhere on the line.")
