@@ -160,4 +160,9 @@ async def znc(session: Session, msg: Message) -> None:
         await forward(session, msg)
 
 
-table = {"ZNC": Command(znc)}
+async def attach(session: Session, msg: Message) -> None:
+    """`ATTACH` and `DETACH`, which ZNC takes without *status too."""
+    hint(session, f"{msg.command} {msg.param(0)}")
+
+
+table = {"ZNC": Command(znc), "ATTACH": Command(attach), "DETACH": Command(attach)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MODULES = {
     "awaystore": "away message WORDS, or notify list",
     "cert": "certfp generate, then certfp show",
@@ -63,6 +65,10 @@ WORDS = {
 OTHERS = frozenset({"adminlog", "autoop", "chansaver", "playback", "route_replies", "webadmin"})
 """Modules whose work is done anyhow, or by the panel."""
 
+_BLANK = re.compile(r"\bCHANNEL\b")
+_PLAIN = re.compile(r"[^\s'\"\\]+")
+"""What needs no quotes."""
+
 
 def is_znc(nick: str) -> bool:
     """Whether a message to this nick is meant for ZNC: `*status` or one of its modules."""
@@ -74,7 +80,8 @@ def znc_hint(text: str, module: str = "*status") -> list[str]:
     module = module.removeprefix("*").lower()
     if module in OTHERS:
         return ["This is no ZNC; what that module does is done anyhow, or in the panel."]
-    command = (text.split() or ["help"])[0].lower()
+    command, *words = text.split() or ["help"]
+    command = command.lower()
     if module in MODULES:
         said = MODULES[module]
     else:
@@ -83,4 +90,6 @@ def znc_hint(text: str, module: str = "*status") -> list[str]:
         if len(close) == 1 and close[0] in WORDS:
             return [WORDS[close[0]]]
         said = COMMANDS[close[0]] if len(close) == 1 else "help"
+        if words and _PLAIN.fullmatch(words[0]):
+            said = _BLANK.sub(lambda _: words[0], said, count=1)
     return [f"This is no ZNC, but I can do that: /msg BouncerServ {said}"]

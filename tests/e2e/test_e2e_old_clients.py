@@ -33,6 +33,7 @@ ZNC_QUESTIONS = {
     "PRIVMSG *status :help": "/msg BouncerServ help",
     "ZNC ListChans": "/msg BouncerServ channel list",
     "ZNC *status jumpnetwork other": "log in as USER/SERVER",
+    "DETACH #den": "/msg BouncerServ channel update #den --detached",
     "PRIVMSG *sasl :mechanism": "/msg BouncerServ sasl set",
 }
 

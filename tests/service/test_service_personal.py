@@ -367,8 +367,9 @@ def test_what_is_said_to_znc_is_answered_with_what_works_here() -> None:
         noun, _, rest = said.partition(" ")
         assert noun == "help" or rest.split()[0].strip(",") in nouns[noun].choices_of("verb"), said
     assert znc_hint("ListNetworks") == ["This is no ZNC, but I can do that: /msg BouncerServ server list"]
-    assert znc_hint("addchan #a")[0].endswith("channel join CHANNEL [KEY]")
-    assert znc_hint("detach '#a")[0].endswith("--detached")
+    assert znc_hint("addchan")[0].endswith("channel join CHANNEL [KEY]")
+    assert znc_hint("addchan #a key")[0].endswith("channel join #a [KEY]")
+    assert znc_hint("detach '#a")[0].endswith("channel update CHANNEL --detached")
     assert znc_hint("set nick x", "*controlpanel")[0].startswith("This is no ZNC")
     assert znc_hint("SaveConfig") == [WORDS["saveconfig"]]
     for odd in ("", "zzz", "\x01VERSION\x01", "l"):
