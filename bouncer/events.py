@@ -18,7 +18,11 @@ MAX_PENDING_EVENTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """How one server row is doing right now; times in ms UTC, `next_attempt_s` in seconds from now."""
+    """How one server row is doing right now; times in ms UTC, `next_attempt_s` in seconds from now.
+
+    `lags` are the last measured (time, ms); the certificate's facts are "" and None without TLS, `tls_checked` is
+    authority, fingerprint or not.
+    """
 
     state: State = "disconnected"
     error: str = ""
@@ -30,6 +34,11 @@ class ServerState:
     clients: int = 0
     tls: str = ""
     identified: str = ""
+    tls_issuer: str = ""
+    tls_expires: int | None = None
+    tls_fingerprint: str = ""
+    tls_checked: str = ""
+    lags: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,14 @@ class Event:
     kind: Literal["server", "servers", "roster", "message", "overflow"]
     server_id: int = 0
     buffer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One line of an answer to what a person typed, in words; `refused`: it was not carried out."""
+
+    words: str
+    refused: bool = False
 
 
 class Listener(Protocol):

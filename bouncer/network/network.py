@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LAGS = 240
+"""Measurements of the lag that are kept for the panel: four hours at one a minute."""
+
 
 class Network(Traffic):
     """One server of one user. `start` makes it live, `apply` follows a changed row, `stop` ends it."""
@@ -51,6 +55,7 @@ class Network(Traffic):
         self._connected_at = 0.0
         self._next_attempt: float | None = None
         self._identified = ""
+        self._lags: deque[tuple[int, int]] = deque(maxlen=LAGS)
         self._dirty_receipts: dict[str, int] = {}
         self._loaded = False
         self._stopping = False
@@ -77,6 +82,11 @@ class Network(Traffic):
             clients=len(self.attachments),
             tls=f"{facts.version}, {facts.cipher}" if facts else "",
             identified=self._identified,
+            tls_issuer=facts.issuer if facts else "",
+            tls_expires=facts.expires_ms if facts else None,
+            tls_fingerprint=facts.fingerprint if facts else "",
+            tls_checked=facts.verified if facts else "",
+            lags=tuple(self._lags),
         )
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -162,7 +172,9 @@ class Network(Traffic):
                 if self._refused and self.settings.enabled:
                     await self._kick.wait()  # asking again would not help: a change of the row, or the user, says when
                 elif self.settings.enabled and not self._kick.is_set():
-                    await self._wait(self._backoff.delay())
+                    delay_s = self._backoff.delay()
+                    self.event("backoff", f"{self._backoff.attempt} {delay_s:.0f}")
+                    await self._wait(delay_s)
 
     async def _load(self) -> None:
         """What the file knows of this server; without it nobody could be played back to."""
@@ -199,6 +211,7 @@ class Network(Traffic):
             self,
             allow=lambda address: self.owner.allows(address, trusted=trusted),
             room=lambda: self.owner.journal.room(self.tenant_id),
+            measured=self._lag,
         )
         self.upstream = upstream
         loop = asyncio.get_running_loop()
@@ -227,6 +240,10 @@ class Network(Traffic):
     def _enter(self, phase: str) -> None:
         self._phase = phase
         self.up = phase == "connected"
+        self._changed()
+
+    def _lag(self, lag_ms: int) -> None:
+        self._lags.append((now_ms(), lag_ms))
         self._changed()
 
     def _changed(self) -> None:
@@ -283,6 +300,8 @@ class Network(Traffic):
                     self._tell(f"a connect command cannot be sent: {error}")
         if upstream is not self.upstream:
             return
+        if self.settings.joins:
+            self.event("joining", " ".join(name for name, _ in self.settings.joins)[:400])
         for params in startup.joins(self.settings.joins):
             try:
                 self.send(serialise("JOIN", params))

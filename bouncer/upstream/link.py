@@ -41,7 +41,7 @@ class Upstream:
     """One attempt and, if it succeeds, one connection: make an object, await `run` once, throw it away.
 
     `allow(address) -> bool` is asked about every IP address before it is connected to. `room()` is awaited under flood,
-    before the next read: whoever takes the lines says there when they can take more.
+    before the next read: whoever takes the lines says there when they can take more. `measured` is given each lag (ms).
     """
 
     def __init__(
@@ -51,8 +51,10 @@ class Upstream:
         *,
         allow: Callable[[str], bool] | None = None,
         room: Callable[[], Awaitable[None]] | None = None,
+        measured: Callable[[int], None] | None = None,
     ) -> None:
         self.params = params
+        self._measured = measured
         self.lag_ms: int | None = None
         self._events = events
         self._room = room
@@ -261,6 +263,8 @@ class Upstream:
         if self._ping_at is not None and token == f"{OUR_PING}{self._ping_number}":
             self.lag_ms = round((asyncio.get_running_loop().time() - self._ping_at) * 1000)
             self._ping_at = None
+            if self._measured is not None:
+                self._measured(self.lag_ms)
 
     # -- deadlines
 
