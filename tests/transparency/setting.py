@@ -11,13 +11,24 @@ from tests.support.house import PASSWORD, House, opened
 from tests.support.ircd import inspircd, ngircd
 from tests.support.modern import ModernNetwork
 from tests.support.relay import relay
+from tests.transparency.questions import TURNS
 from tests.transparency.stage import KINDS, REALNAME, Actor, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
 OTHERS = ("friend", "other")
+PLACE = (
+    ("friend", "JOIN #room"),
+    ("friend", "TOPIC #room :a topic"),
+    ("friend", "MODE #room +b bad!*@*"),
+    ("other", "JOIN #room"),
+    ("friend", "MODE #room +v other"),
+    ("other", "AWAY :not here"),
+)
+"""What is there before questions are asked."""
+
 INSPIRCD_MODULES = ("banexception", "inviteexception", "knock", "botmode", "helpop")
 INSPIRCD = "".join(f'<module name="{name}">\n' for name in INSPIRCD_MODULES) + (
     '<helpop key="start" value="Ask for JOIN.&nl;There is no more.">\n<helpop key="join" value="JOIN #x">\n'
@@ -55,6 +66,8 @@ class Setting:
             (folder / part).mkdir(mode=0o700)
         self._me: tuple[str, Actor, Actor] | None = None
         self._failed: set[str] = set()
+        self._answers: dict[str, dict[int, list[str]]] = {}
+        self._caps: dict[str, set[str]] = {}
         self._logins = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -115,6 +128,43 @@ class Setting:
         """One more client of alice's at the bouncer, under a name of its own."""
         password = f"alice/net@{kind}{next(self._logins)}:{PASSWORD}"
         return await Actor.connect(self.house.port, "alice", KINDS[kind], password=password, only=caps)
+
+    async def together(self, kinds: Sequence[str], turns: Sequence[int]) -> list[Transcripts]:
+        """What clients of these kinds get: each alone on the network, all at once behind the bouncer.
+
+        All are in #room with the others, who have done what `PLACE` says.
+        """
+        await self._leave()
+        for stage in (self.direct, self.behind):
+            for who, line in PLACE:
+                stage.actors[who].send(line)
+                await stage.actors[who].barrier()
+        direct = [(await self._alone(kind))[turn] for kind, turn in zip(kinds, turns, strict=True)]
+        clients = [await self.attach(kind, self._caps[kind]) for kind in kinds]
+        clients[0].send("JOIN #room")
+        for me in clients:
+            await me.fence()
+        behind = await self.behind.ask(clients, kinds, turns)
+        clients[0].send("PART #room")
+        for me in clients:
+            await me.fence()
+            await me.quit("done")
+        for stage in (self.direct, self.behind):
+            for who in OTHERS:
+                stage.actors[who].send("PART #room", "AWAY")
+                await stage.actors[who].barrier()
+        return [Transcripts(*pair) for pair in zip(direct, behind, strict=True)]
+
+    async def _alone(self, kind: str) -> dict[int, list[str]]:
+        """What a client gets that is alone on the network, by where it begins; asked once for each kind."""
+        if kind not in self._answers:
+            me = await Actor.connect(self.direct.port, "alice", KINDS[kind])
+            me.send("JOIN #room")
+            await me.fence()
+            self._answers[kind] = {turn: (await self.direct.ask([me], [kind], [turn]))[0] for turn in TURNS}
+            self._caps[kind] = me.caps
+            await me.quit("done")
+        return self._answers[kind]
 
     async def _leave(self) -> None:
         if self._me is not None:

@@ -17,9 +17,10 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from bouncer.irc.message import Message
+from tests.transparency.questions import BEHIND, turned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 DEADLINE_S = 4.0
 FENCE = "#fence-"
@@ -240,6 +241,21 @@ class Stage:
         await self._tidy(me, script)
         return paper.lines
 
+    async def ask(self, clients: Sequence[Actor], kinds: Sequence[str], turns: Sequence[int]) -> list[list[str]]:
+        """What each client gets to its questions when all ask at once, each in one go, up to the answer to its PING."""
+        for me, kind, turn in zip(clients, kinds, turns, strict=True):
+            lines = turned(turn)
+            if KINDS[kind].labels and "labeled-response" in me.caps:
+                lines = [labelled(line, f"L{number}") for number, line in enumerate(lines)]
+            me.send(*lines)
+        found: list[list[str]] = []
+        for me in clients:
+            paper = Paper(plain=self.plain)
+            lines = [*await me.until(lambda line: line.endswith(f":{BEHIND}")), *await me.fence()]
+            whole = collapsed([paper.normal(line) for line in lines])
+            found.append(in_order(whole) if self.plain else whole)
+        return found
+
     async def _step(self, me: Actor, who: str, text: str, paper: Paper, numbers: itertools.count[int] | None) -> None:
         heard: dict[str, list[str]] = {}
         if who[0] == "+":
@@ -345,6 +361,7 @@ class Paper:
         for msgid, name in self._names["msgid"].items():
             line = line.replace(msgid, name)
         line = _CLOCK.sub("<clock>", _TIMES.sub("<time>", line))
+        line = re.sub(r"^(:\S+ 391 \S+ \S+) .*", r"\1 <clock>", line)
         line = re.sub(r"^(:\S+ 317 \S+ \S+) \d+ ", r"\1 <idle> ", line)
         return f"@{';'.join(tags)} {line}" if tags else line
 
