@@ -21,6 +21,7 @@ REFUSALS = frozenset(
     | {"488", "489", "492", "494", "499", "505", "531", "716", "718", "742", "573"}
 )
 """Numerics by which networks refuse a message."""
+_WHOLE_LINE = frozenset({"407", "411", "412", "413", "414", "415", "416", "417"})
 
 
 class Said(NamedTuple):
@@ -55,14 +56,12 @@ class OwnMessages:
                 return said
         return None
 
-    def refused(self, folded_params: Iterable[str]) -> Said | None:
-        """The network refused a message to one of these names: the oldest such one has not been said."""
+    def refused(self, question: Question, number: str, folded_params: Iterable[str]) -> None:
+        """The network refused this line for one of these names, or as a whole: it has not been said there."""
         names = set(folded_params)
-        for number, said in enumerate(self._pending):
-            if said.folded in names:
-                del self._pending[number]
-                return said
-        return None
+        whole = number in _WHOLE_LINE
+        kept = [said for said in self._pending if said.question is not question or not (whole or said.folded in names)]
+        self._pending = deque(kept)
 
     def taken(self, question: Question) -> list[Said]:
         """The network has dealt with this line: what of it was not refused has been said. Call in the order sent."""

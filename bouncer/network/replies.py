@@ -71,11 +71,10 @@ class Replies(Outgoing):
             joining = self._joins.get(self.fold(msg.param(2) if command == "353" else msg.param(1)))
             if joining is not None and joining.reply is not None and not joining.reply.closed:
                 return True, joining, None
-        if command in REFUSALS and (said := self._own.refused(self._folded(msg))) is not None:
-            self._router.settled(said.question.command, said.target)
-            return said.question.attachment is not None, said.question, said.question.attachment
         found = self._router.reply(msg, turn.loop_now)
         if isinstance(found, Question):
+            if command in REFUSALS:
+                self._own.refused(found, command, self._folded(msg))
             if self._router.finished:
                 found.awaited = False
             if found.hook is not None:
