@@ -95,16 +95,26 @@ CLIENT_SEEN = (
 _LATE = frozenset({REDACT, REDACT_TAGMSG, REDACT_INDEX, MARKER_READ})
 """Changes to messages: carried out when the rows that came with them, or before them, are in."""
 
-_INTO_MESSAGES = (
-    "INSERT INTO messages (id, server_id, channel_id, conversation_id, target, sender, message_type, content, tags, "
-    "msgid, time, own) VALUES "
-)
+_COLUMNS = "id, server_id, channel_id, conversation_id, target, sender, message_type, content, tags, msgid, time, own"
 _ONE_MESSAGE = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_MESSAGE = _INTO_MESSAGES + _ONE_MESSAGE
-_INSERT_MESSAGES = tuple((count, _INTO_MESSAGES + ", ".join([_ONE_MESSAGE] * count)) for count in (64, 8, 1))
-"""(rows, statement), the longest first. The full-text index writes out what it has gathered at the start of each
-statement, and each statement gives the interpreter away and waits to have it back: one for many rows takes a third of
-the time of one for each. 64 rows stay below the 999 parameters that every SQLite takes."""
+_INSERT_MESSAGE = f"INSERT INTO messages ({_COLUMNS}) VALUES {_ONE_MESSAGE}"  # noqa: S608 - constants only
+_MOST = 64
+"""Rows of one statement: they stay below the 999 parameters that every SQLite takes."""
+
+
+def _statements(table: str) -> tuple[tuple[int, str], ...]:
+    """(rows, statement) to fill a table, the longest first.
+
+    Each statement gives the interpreter away and waits to have it back: one for many rows is quicker by far.
+    """
+    head = f"INSERT INTO {table} ({_COLUMNS}) VALUES "  # noqa: S608 - constants only
+    return tuple((count, head + ", ".join([_ONE_MESSAGE] * count)) for count in (_MOST, 8, 1))
+
+
+_INSERT_MESSAGES, _INSERT_INCOMING = _statements("messages"), _statements("temp.incoming")
+_MAKE_INCOMING = f"CREATE TEMP TABLE IF NOT EXISTS incoming ({_COLUMNS})"
+_TAKE_INCOMING = f"INSERT INTO messages ({_COLUMNS}) SELECT * FROM temp.incoming"  # noqa: S608 - constants only
+_CLEAR_INCOMING = "DELETE FROM temp.incoming"
 _INSERT_NOTIFICATION = "INSERT INTO notifications (message_id, reason, created_at) VALUES (?, ?, ?)"
 _LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
 _FIND = {
@@ -163,8 +173,22 @@ def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffer
 
 
 def _insert(connection: sqlite3.Connection, messages: list[tuple[object, ...]]) -> None:
+    # The full-text index writes out what it has gathered at the start of each statement: many rows are put into a table
+    # in memory, and from there in one go.
+    if len(messages) <= _MOST:
+        _fill(connection, _INSERT_MESSAGES, messages)
+        return
+    connection.execute(_MAKE_INCOMING)
+    _fill(connection, _INSERT_INCOMING, messages)
+    connection.execute(_TAKE_INCOMING)
+    connection.execute(_CLEAR_INCOMING)
+
+
+def _fill(
+    connection: sqlite3.Connection, statements: tuple[tuple[int, str], ...], messages: list[tuple[object, ...]]
+) -> None:
     done = 0
-    for count, statement in _INSERT_MESSAGES:
+    for count, statement in statements:
         while len(messages) - done >= count:
             connection.execute(statement, list(chain.from_iterable(messages[done : done + count])))
             done += count

@@ -27,6 +27,7 @@ WRITE_PRAGMAS = (
     "PRAGMA secure_delete=FAST",
     "PRAGMA journal_size_limit=1048576",
     "PRAGMA cache_size=-1024",  # KiB at most: many files are open at once
+    "PRAGMA temp_store=MEMORY",  # the journal of a statement for many rows, and the journal's table of such rows
 )
 READ_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-1024")
 
