@@ -116,6 +116,7 @@ class Network(Traffic):
             await self.reconnect("settings changed" if settings.enabled else "disconnected by the user")
         elif self.up and old.params.nickname != settings.params.nickname:
             self.send(serialise("NICK", [settings.params.nickname]))
+        self.presence.configured()
 
     def configure(self) -> None:
         """Follow the owner's configuration: flood limits at once, back-off and timeouts from the next attempt on."""

@@ -37,6 +37,7 @@ class Presence:
         self._network = network
         self.said = ""
         self._auto = False
+        self._sent = ""
         self._timer: asyncio.TimerHandle | None = None
 
     def registered(self) -> None:
@@ -68,6 +69,17 @@ class Presence:
             self._auto = False
             self._send(self.said)
 
+    def configured(self) -> None:
+        """The row may say something else now."""
+        settings = self._network.settings
+        if self._network.up and self._auto and not settings.auto_away:
+            self._auto = False
+            self._send(self.said)
+        elif self._network.up and self._auto and self._words() != self._sent:
+            self._send(self._words())
+        else:
+            self.changed()
+
     def stop(self) -> None:
         """The connection is gone: wait for nothing."""
         if self._timer is not None:
@@ -82,7 +94,11 @@ class Presence:
         network = self._network
         if network.up and not self._auto and not self.said and network.settings.auto_away and not self._present():
             self._auto = True
-            self._send(network.settings.away_message or DEFAULT_TEXT)
+            self._send(self._words())
+
+    def _words(self) -> str:
+        return self._network.settings.away_message or DEFAULT_TEXT
 
     def _send(self, text: str) -> None:
+        self._sent = text
         self._network.ask(None, Message("AWAY", [text] if text else []))
