@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from bouncer import journal_sql as sql
 from bouncer import tenant
 from bouncer.clock import now_ms
-from bouncer.commands import dispatch, metadata, multiline
+from bouncer.commands import dispatch, markers, metadata, multiline, typed
 from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
 from bouncer.downstream import SERVER
+from bouncer.errors import RefusedError
 from bouncer.events import Event, Hub
 from bouncer.irc.authentication import SaslLines
 from bouncer.irc.supported import UNBOUND, UNBOUND_LINE, in_batches
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from bouncer.config import Config
     from bouncer.downstream import Client
+    from bouncer.events import Reply
     from bouncer.irc.message import Message
     from bouncer.journal import Journal, Trouble
     from bouncer.service.bouncerserv import BouncerServ
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VERSION = "bouncer"
+STORED_S = 2.0
+"""What a person typed is answered after this time even if it is not on disk yet."""
 
 
 class Session:
@@ -154,6 +159,29 @@ class LiveUser:
             for session in self.sessions.values():
                 session.client.notice(text)
         self._told_trouble = "" if trouble is None else text
+
+    # -- the person without a client ---------------------------------------------------------------------------------
+
+    async def say(self, server_id: int, line: Message) -> list[Reply]:
+        """See `service.live.Live.say`."""
+        network = self.networks.get(server_id)
+        if network is None:
+            raise RefusedError("this server is not live")
+        async with tenant.switch(self.user_id):
+            found = await typed.say(network, line)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORED_S):
+                await self.journal.flush(str(self.user_id))
+        return found
+
+    def mark_read(self, server_id: int, name: str, time_ms: int) -> bool:
+        """See `service.live.Live.mark_read`."""
+        network = self.networks.get(server_id)
+        if network is None:
+            return False
+        if markers.move(network, name, min(time_ms, now_ms())):
+            markers.tell(network, name)
+        return True
 
     # -- clients ---------------------------------------------------------------------------------------------------
 

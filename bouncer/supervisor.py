@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bouncer.database import MainDatabase
     from bouncer.downstream import Admission, Challenge
     from bouncer.endpoints import Endpoint
+    from bouncer.events import Reply
     from bouncer.irc.entering import Attempt, Login, Onward
     from bouncer.irc.message import Message
     from bouncer.models.main import User
@@ -346,6 +347,18 @@ class Supervisor:
         live = self.users.get(user_id)
         network = live.networks.get(server_id) if live is not None else None
         return network is not None and network.send(line)
+
+    async def say(self, user_id: int, server_id: int, line: Message) -> Sequence[Reply]:
+        """A line of the person without any client."""
+        live = self.users.get(user_id)
+        if live is None:
+            raise RefusedError("this account is not live")
+        return await live.say(server_id, line)
+
+    async def mark_read(self, user_id: int, server_id: int, name: str, time_ms: int) -> bool:
+        """Move a read marker and tell the clients."""
+        live = self.users.get(user_id)
+        return live is not None and live.mark_read(server_id, name, time_ms)
 
     def hub(self, user_id: int) -> Hub:
         """The stream of this user's events; it outlives a restart of the user."""

@@ -19,6 +19,7 @@ from bouncer.network.markers import COMMANDS
 if TYPE_CHECKING:
     from bouncer.commands.table import Session
     from bouncer.irc.message import Message
+    from bouncer.network.attachment import Attachment
     from bouncer.network.network import Network
 
 _MAX_NAME = 200
@@ -45,7 +46,7 @@ async def mark_read(session: Session, msg: Message) -> None:
             return
         # Nobody has read what is yet to come.
         if move(network, target, min(time_ms, now_ms())):
-            _tell(session, network, target)
+            tell(network, target, session.attachment)
     for cap, line in network.marker_lines(target):
         if dict(COMMANDS)[cap] == command:
             answer.write(line)
@@ -65,11 +66,11 @@ def move(network: Network, target: str, time_ms: int) -> bool:
     return True
 
 
-def _tell(session: Session, network: Network, target: str) -> None:
-    """The other clients on this network that know one of the commands."""
+def tell(network: Network, target: str, mover: Attachment | None = None) -> None:
+    """The clients on this network that know one of the commands, but the one that moved the marker."""
     lines = network.marker_lines(target)
     for attachment in network.attachments:
-        if attachment is not session.attachment:
+        if attachment is not mover:
             shown = [line for cap, line in lines if cap in attachment.caps]
             attachment.client.write(b"".join(shown[:1]))
 

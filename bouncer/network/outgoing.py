@@ -152,12 +152,18 @@ class Outgoing:
         later = attachment is not None and self._router.polls(msg.command, msg.params)
         return self._queue.send(self._line(msg, question), question, later=later)
 
-    def ask_all(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
+    def ask_all(
+        self,
+        attachment: Attachment | None,
+        lines: list[Message],
+        label: str = "",
+        hook: Callable[[Message], None] | None = None,
+    ) -> bool:
         """Send several messages in one go; the client's label goes with the first. False: too much waits."""
         if not self.up or not self._queue.room(len(lines)):
             return False
         for number, msg in enumerate(lines):
-            self.ask(attachment, msg, "" if number else label)
+            self.ask(attachment, msg, "" if number else label, hook)
         return True
 
     def ask_whole(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
@@ -168,6 +174,12 @@ class Outgoing:
         for msg in lines[1:]:
             self._queue.send(msg.raw)
         return True
+
+    def behind(self, call: Callable[[], None]) -> bool:
+        """Call it once the network has dealt with all that was asked before; False, or never: it is gone."""
+        question = Question(None, "PING", [])
+        question.hook = lambda _msg: call()
+        return self.up and self._queue.send(b"", question)
 
     def wait_s(self) -> float:
         """How long a question asked now would wait for the flood limit, in seconds."""
@@ -198,6 +210,8 @@ class Outgoing:
         self._watch()
 
     def _pong_client(self, question: Question, turn: Turn) -> None:
+        if question.hook is not None:
+            question.hook(Message("PONG"))
         if question.answered or question.attachment is None:
             return
         question.answered = True

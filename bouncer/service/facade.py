@@ -10,6 +10,7 @@ from bouncer.service.clients import Clients
 from bouncer.service.files import TenantFiles
 from bouncer.service.histories import Histories
 from bouncer.service.servers import Servers
+from bouncer.service.talk import Talk
 from bouncer.service.tokens import Tokens
 from bouncer.service.users import Users
 
@@ -24,6 +25,7 @@ class Service:
     """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
 
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
+    `talk` is for words of a person who sits at no client.
     `tokens` and `certificates` are what lets clients in beside the password.
     `live` is the supervisor, or `live.Offline()` for commands on the files of a stopped bouncer. `close` when done.
     """
@@ -37,6 +39,7 @@ class Service:
         self.channels = Channels(live)
         self.clients = Clients(live)
         self.histories = Histories(live)
+        self.talk = Talk(live)
         self.tenants = TenantFiles(self.users, tenants, live)
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from bouncer.errors import RefusedError
-from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState
+from bouncer.events import ClientInfo, Hub, LiveStatus, Reply, ServerState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bouncer.irc.message import Message
     from bouncer.transport import Transport
 
 
@@ -49,6 +50,15 @@ class Live(Protocol):
 
     def send(self, user_id: int, server_id: int, line: bytes) -> bool:
         """Queue one IRC line (without CR LF) behind the flood limit; False when not connected."""
+
+    async def say(self, user_id: int, server_id: int, line: Message) -> Sequence[Reply]:
+        """A line of the person without any client: what the network, or we, answered; returns when it is stored.
+
+        Raises RefusedError when it cannot be sent at all.
+        """
+
+    async def mark_read(self, user_id: int, server_id: int, name: str, time_ms: int) -> bool:
+        """Move a buffer's read marker forward and tell the clients; False when nobody is there to do it."""
 
     def hub(self, user_id: int) -> Hub:
         """The stream of this user's events."""
@@ -108,6 +118,14 @@ class Offline:
 
     def send(self, user_id: int, server_id: int, line: bytes) -> bool:  # noqa: ARG002 - the protocol's shape
         """Nothing is connected."""
+        return False
+
+    async def say(self, user_id: int, server_id: int, line: Message) -> Sequence[Reply]:  # noqa: ARG002 - as above
+        """Nothing is connected."""
+        raise RefusedError(NOT_RUNNING)
+
+    async def mark_read(self, user_id: int, server_id: int, name: str, time_ms: int) -> bool:  # noqa: ARG002 - as above
+        """Nobody is there who would have to know."""
         return False
 
     def hub(self, user_id: int) -> Hub:  # noqa: ARG002 - the protocol's shape
