@@ -27,14 +27,12 @@ async def say(session: Session, msg: Message) -> None:
         if msg.command == "PRIVMSG":
             await playback.command(session, msg.param(1))
         return
-    if is_znc(msg.param(0)):
-        if msg.command == "PRIVMSG":
-            hint(session, msg.param(1), msg.param(0))
-        return
     targets = msg.param(0).split(",")
-    others = [target for target in targets if target.lower() != SERVICE]
-    if len(others) < len(targets) and msg.command == "PRIVMSG":
-        await _service(session, msg.param(1))
+    ours = {target.lower(): target for target in targets if target.lower() == SERVICE or is_znc(target)}
+    others = [target for target in targets if target.lower() not in ours]
+    if msg.command == "PRIVMSG":
+        for target in ours.values():
+            await _service(session, target, msg.param(1))
     if not any(others):
         if len(others) == len(targets):
             await _send(session, msg)
@@ -86,10 +84,15 @@ def pieces(command: str, target: str, text: str, network: Network) -> list[str]:
     return [text] if text.startswith(_CTCP) else split_text(text, room)
 
 
-async def _service(session: Session, text: str) -> None:
+async def _service(session: Session, target: str, text: str) -> None:
     client, answer = session.client, session.answer
+    ours = target.lower() == SERVICE
     if "echo-message" in client.caps:
-        answer.reply("PRIVMSG", "BouncerServ", text, source=f"{client.nick}!{client.nick}@bouncer")
+        source = f"{client.nick}!{client.nick}@bouncer"
+        answer.reply("PRIVMSG", "BouncerServ" if ours else target, text, source=source)
+    if not ours:
+        hint(session, text, target)
+        return
     for line in await session.service(text):
         answer.reply("PRIVMSG", client.nick, line or " ", source=SERVICE_MASK)
 

@@ -110,3 +110,9 @@ async def test_who_speaks_to_znc_is_told_how_it_is_said_here(house: House, netwo
     client.send("NOTICE *status :x", "ZNC *nothing x")
     await peer.expect("ZNC", "*nothing", "x")
     assert not peer.seen("NOTICE")
+    echoed = await house.client("alice/net@echo", caps="echo-message")
+    await echoed.until(" 376 ")
+    echoed.send("PRIVMSG *status,friend :help")
+    lines = await echoed.until("BouncerServ!")
+    assert lines[-2] == ":alice!alice@bouncer PRIVMSG *status :help"
+    await peer.expect("PRIVMSG", "friend", "help")
