@@ -15,6 +15,7 @@ from bouncer.downstream import Client
 from bouncer.entrance import Entrance
 from bouncer.errors import CommandError, ConfigError, RefusedError
 from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState
+from bouncer.irc import numerics
 from bouncer.irc.lines import split_text
 from bouncer.journal import Journal, Trouble
 from bouncer.live_user import LiveUser
@@ -257,7 +258,9 @@ class Supervisor:
             return
         if login.server is not None and network is None:
             known = ", ".join(one.settings.name for one in user.networks.values()) or "none yet"
-            client.drop(f"no server named {login.server} (yours: {known})")
+            words = f"No server named {login.server} (yours: {known})"
+            client.reply(numerics.ERR_PASSWDMISMATCH, words)
+            client.drop(f"Closing link: {words}")
             return
         if network is not None:
             await self._settle(user, network, client)

@@ -171,5 +171,9 @@ async def forward(session: Session, msg: Message) -> None:
         answer.reply("421", msg.command, "Unknown command; this connection is not bound to a network")
     elif network.ask(attachment, msg, answer.label):
         answer.passed = True
+    elif network.polls(msg):
+        # Clients ask these by themselves, for each channel: the person has nothing to be told.
+        if (end := network.end_of(msg)) and msg.params:
+            answer.reply(end, msg.params[0], "Not connected")
     else:
         answer.notice(f"Not connected to {network.settings.name}: {msg.command} was not sent")

@@ -149,7 +149,7 @@ class Outgoing:
         if msg.command == "TAGMSG" and "message-tags" not in self.caps:
             # The network would not understand; our other clients do.
             return self._queue.send(b"", question)
-        later = attachment is not None and self._router.polls(msg.command, msg.params)
+        later = attachment is not None and self.polls(msg)
         return self._queue.send(self._line(msg, question), question, later=later)
 
     def ask_all(
@@ -180,6 +180,14 @@ class Outgoing:
         question = Question(None, "PING", [])
         question.hook = lambda _msg: call()
         return self.up and self._queue.send(b"", question)
+
+    def polls(self, msg: Message) -> bool:
+        """Whether it only asks, as clients do by themselves."""
+        return self._router.polls(msg.command, msg.params)
+
+    def end_of(self, msg: Message) -> str:
+        """The numeric that ends the answer to this question, "" where none does."""
+        return self._router.end(msg.command, msg.params)
 
     def wait_s(self) -> float:
         """How long a question asked now would wait for the flood limit, in seconds."""
