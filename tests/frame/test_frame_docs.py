@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bouncer import config
+from bouncer.irc.caps import CLIENT_CAPS
+from tests.transparency.sessions import SESSIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCKS = re.findall(r"```toml\n(.*?)```", (DOCS / "operating.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -39,3 +41,19 @@ def test_every_limit_is_explained_with_its_default() -> None:
         r"^\| `(\w+)` \| (\d+) \| (\w+) \| ", (DOCS / "limits.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert [(name, int(value)) for name, value, _ in rows] == list(dataclasses.asdict(config.Limits()).items())
+
+
+def test_every_test_and_session_that_the_table_of_the_protocol_names_is_there() -> None:
+    text = (DOCS / "irc.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in DOCS.parent.glob("tests/*/test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 50
+    assert not [name for name in named if f"def {name}(" not in tests]
+    assert set(re.findall(r"session ([a-z-]+)", text)) == set(SESSIONS)
+
+
+def test_the_table_of_the_protocol_has_every_capability_that_is_offered() -> None:
+    text = (DOCS / "irc.md").read_text(encoding="utf-8")
+    table = text.partition("## Capabilities")[2].partition("## Commands")[0]
+    known = {"draft/no-implicit-names", "soju.im/no-implicit-names", "soju.im/bouncer-networks-notify"}
+    assert not [cap.name for cap in CLIENT_CAPS if f"`{cap.name}`" not in table and cap.name not in known]
