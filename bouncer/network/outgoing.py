@@ -269,6 +269,9 @@ class Outgoing:
     def _taken(self, question: Question, turn: Turn) -> None:
         raise NotImplementedError
 
+    def _acknowledged(self, question: Question, turn: Turn) -> None:
+        raise NotImplementedError
+
     def _kept_to_ourselves(self, question: Question, turn: Turn) -> None:
         raise NotImplementedError
 
@@ -310,6 +313,10 @@ class Outgoing:
             self._pong_client(question, turn)
 
     def _end_of(self, question: Question, number: str, turn: Turn) -> None:
+        if question.command in SAYS and question.ours:
+            # No refusal came: as on networks without labels it counts as said.
+            self._acknowledged(question, turn)
+            return
         attachment = question.attachment
         if number and attachment is not None:
             params = [self.nick, *question.params[:1], "The network did not answer"]
