@@ -18,7 +18,8 @@ MESSAGE_TYPES = (
     "kick", "nick", "topic", "mode", "invite", "server",
 )  # fmt: skip
 SEARCHABLE_TYPES = ("privmsg", "action", "notice", "topic")  # what the view `searchable_messages` shows
-NOTIFICATION_REASONS = ("highlight", "dm", "invite")
+NOTIFICATION_REASONS = ("highlight", "dm", "invite", "message")
+NOTIFY_LEVELS = ("all", "mentions", "none")
 DETACH_TRIGGERS = ("message", "highlight", "none", "default")
 _DETACHED_RULES = ("relay_detached", "reattach_on", "detach_on")
 
@@ -94,6 +95,7 @@ class Channel(TenantBase):
             CheckConstraint(f"{name} IN ({', '.join(map(repr, DETACH_TRIGGERS))})", name=name)
             for name in _DETACHED_RULES
         ),
+        CheckConstraint(f"notify IN ({', '.join(map(repr, NOTIFY_LEVELS))})", name="notify"),
         {"sqlite_autoincrement": True},
     )
 
@@ -113,6 +115,7 @@ class Channel(TenantBase):
     reattach_on: Mapped[str] = words("default")
     detach_on: Mapped[str] = words("default")
     detach_after_s: Mapped[int | None]
+    notify: Mapped[str] = words("mentions")  # which of its messages want attention
 
 
 class Conversation(TenantBase):
@@ -240,6 +243,15 @@ class MetadataValue(TenantBase):
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(Text())
     updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
+
+
+class Preference(TenantBase):
+    """What the user prefers, by name; see `bouncer.service.attention`."""
+
+    __tablename__ = "preferences"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(Text())
 
 
 class ClientName(TenantBase):

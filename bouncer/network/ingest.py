@@ -11,12 +11,13 @@ from bouncer.irc.message import as_text
 from bouncer.journal import Change, MessageRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bouncer.irc.applied import Applied
     from bouncer.irc.message import Message
     from bouncer.irc.state import NetworkState
     from bouncer.journal import Batch
+    from bouncer.network.settings import ChannelRules, Highlights
 
 TALK = frozenset({"privmsg", "notice", "action"})
 _EVENTS = frozenset({"join", "part", "quit", "kick", "nick", "topic", "mode"})
@@ -35,6 +36,14 @@ class Ingest:
         """What bytes that are no UTF-8 are read as."""
         self._state = state
         self._to_self = ""
+        self._called_by_nick = True
+        self._words: tuple[str, ...] = ()
+        self._levels: dict[str, str] = {}
+
+    def attend(self, highlights: Highlights, rules: Iterable[ChannelRules]) -> None:
+        """Follow what the person wants to be told of."""
+        self._called_by_nick, self._words = highlights
+        self._levels = {rule.folded: rule.notify for rule in rules if rule.notify != "mentions"}
 
     def add(self, batch: Batch, msg: Message, done: Applied, time_ms: int, msgid: str) -> int:
         """Add rows and changes; returns the index of the line's first row, -1 when it has none."""
@@ -81,13 +90,25 @@ class Ingest:
         kind, target, text, notify = done.kind, done.target, done.text, ""
         if done.is_channel:
             buffer, shown = "channel", msg.params[0]
-            if not done.own and kind in TALK and mentions(text, self._state.nick, self._state.isupport.casemap):
-                notify = "highlight"
+            if not done.own and kind in TALK:
+                notify = self._notify(target, text)
         else:
             buffer, shown = "conversation" if target else "", target
             if target and not done.own and kind in ("privmsg", "action"):
                 notify = "dm"
         return self._row(msg, buffer, target, shown, kind, text, time_ms, msgid, done.own, notify)
+
+    def _notify(self, channel: str, text: str) -> str:
+        """Why words in a channel want attention, "" when they do not."""
+        level = self._levels.get(self.fold(channel)) if self._levels else None
+        if level == "none":
+            return ""
+        casemap = self._state.isupport.casemap
+        if self._called_by_nick and mentions(text, self._state.nick, casemap):
+            return "highlight"
+        if self._words and any(mentions(text, word, casemap) for word in self._words):
+            return "highlight"
+        return "message" if level == "all" else ""
 
     def _row(
         self, msg: Message, buffer: str, target: str, shown: str, kind: str, text: str, time_ms: int, msgid: str,

@@ -112,6 +112,7 @@ class Network(Traffic):
         self.configure()
         self.detached.apply(settings.rules)
         self._ingest.encoding = settings.encoding
+        self._ingest.attend(settings.highlights, settings.rules)
         if old.enabled != settings.enabled or (settings.enabled and old.needs_reconnect(settings)):
             await self.reconnect("settings changed" if settings.enabled else "disconnected by the user")
         elif self.up and old.params.nickname != settings.params.nickname:
@@ -200,6 +201,7 @@ class Network(Traffic):
             return
         self.settings = next((one for one in found if one.server_id == self.server_id), self.settings)
         self.detached.apply(self.settings.rules)
+        self._ingest.attend(self.settings.highlights, self.settings.rules)
 
     async def _attempt(self) -> str:
         trusted = self.settings.trusted

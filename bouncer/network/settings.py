@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
 from bouncer import tenant
-from bouncer.models.tenant import Channel, Server
+from bouncer.models.tenant import Channel, Preference, Server
 from bouncer.upstream import ConnectParams
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bouncer.config import Config
+
+HIGHLIGHT_NICK, HIGHLIGHT_WORDS = "highlight_nick", "highlight_words"
+"""Preferences: 1 or 0; a word or phrase a line."""
+HIGHLIGHTS = (HIGHLIGHT_NICK, HIGHLIGHT_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,18 @@ class ChannelRules:
     reattach_on: str
     detach_on: str
     detach_after_s: int | None
+    notify: str = "mentions"
+    """Which messages want the person's attention: all, mentions or none."""
+
+
+class Highlights(NamedTuple):
+    """What calls the person: the own nick, and words (as typed) that count like it."""
+
+    nick: bool = True
+    words: tuple[str, ...] = ()
+
+
+BY_NICK = Highlights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,7 @@ class ServerSettings:
     known_caps: str = "{}"
     known_server: str = ""
     rules: tuple[ChannelRules, ...] = ()
+    highlights: Highlights = BY_NICK
 
     def needs_reconnect(self, other: ServerSettings) -> bool:
         """Whether going from these to `other` takes a new connection."""
@@ -94,11 +113,19 @@ async def load(config: Config) -> list[ServerSettings]:
     """All servers of the current tenant."""
     async with tenant.session() as session:
         servers = (await session.scalars(select(Server).order_by(Server.id))).all()
-        live = Channel.auto_join | Channel.joined | Channel.detached
+        live = Channel.auto_join | Channel.joined | Channel.detached | (Channel.notify != "mentions")
         channels: dict[int, list[Channel]] = {}
         for channel in await session.scalars(select(Channel).where(live).order_by(Channel.folded)):
             channels.setdefault(channel.server_id, []).append(channel)
-        return [_settings(row, channels.get(row.id, []), config) for row in servers]
+        called = await highlights(session)
+        return [_settings(row, channels.get(row.id, []), called, config) for row in servers]
+
+
+async def highlights(session: AsyncSession) -> Highlights:
+    """What the user of this session wants to be called by."""
+    rows = await session.execute(select(Preference.name, Preference.value).where(Preference.name.in_(HIGHLIGHTS)))
+    stored = {name: value for name, value in rows}  # noqa: C416 - rows are not pairs to mypy
+    return Highlights(stored.get(HIGHLIGHT_NICK, "1") == "1", tuple(stored.get(HIGHLIGHT_WORDS, "").splitlines()))
 
 
 def _rules(row: Channel) -> ChannelRules:
@@ -110,6 +137,7 @@ def _rules(row: Channel) -> ChannelRules:
         reattach_on=row.reattach_on,
         detach_on=row.detach_on,
         detach_after_s=row.detach_after_s,
+        notify=row.notify,
     )
 
 
@@ -140,6 +168,9 @@ def _settings(row: Server, channels: list[Channel], config: Config) -> ServerSet
         ping_s=config.timeouts.ping_s,
     )
     return ServerSettings(
+
+
+def _settings(row: Server, channels: list[Channel], called: Highlights, config: Config) -> ServerSettings:
         server_id=row.id,
         name=row.name,
         enabled=row.enabled,
@@ -162,3 +193,4 @@ def _settings(row: Server, channels: list[Channel], config: Config) -> ServerSet
         known_server=row.known_server,
         rules=tuple(map(_rules, channels)),
     )
+        highlights=called,

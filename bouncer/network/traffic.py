@@ -65,6 +65,7 @@ class Traffic(Replies):
         self.markers = Markers()
         self.metadata = Metadata()
         self._ingest = Ingest(self.server_id, self.state, settings.encoding)
+        self._ingest.attend(settings.highlights, settings.rules)
         self._fanout = FanOut(self)
         self._keys: dict[str, str] = {}
         self._login: NetworkLogin | None = None

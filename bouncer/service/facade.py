@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bouncer.service.attention import Attention
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
@@ -25,7 +26,8 @@ class Service:
     """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
 
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
-    `talk` is for words of a person who sits at no client.
+    `figures` are what is counted for pictures. `trials` connect to a network without anything being stored.
+    `talk` is for words of a person who sits at no client, `attention` is what they want to be told of.
     `tokens` and `certificates` are what lets clients in beside the password.
     `live` is the supervisor, or `live.Offline()` for commands on the files of a stopped bouncer. `close` when done.
     """
@@ -43,6 +45,8 @@ class Service:
         self.tenants = TenantFiles(self.users, tenants, live)
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
+        self.attention = Attention(live)
+        self.figures = Figures()
 
     def configure(self, config: Config) -> None:
         """Follow a configuration that was read again."""
