@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 TOO_LATE_S = 2.0
 """Seconds a question may wait for the flood limit before state answers it."""
 
-_NAMES_A_LINE = 10
-
 
 async def monitor(session: Session, msg: Message) -> None:
     """https://ircv3.net/specs/extensions/monitor ."""
@@ -28,12 +26,8 @@ async def monitor(session: Session, msg: Message) -> None:
     if network is None or attachment is None or not network.up:
         await forward(session, msg)
         return
-    if msg.param(0).upper() == "L" and (names := network.monitors.listed(attachment)) is not None:
-        for start in range(0, len(names), _NAMES_A_LINE):
-            session.answer.reply("732", ",".join(names[start : start + _NAMES_A_LINE]))
-        session.answer.reply("733", "End of MONITOR list")
-        return
-    session.answer.passed = network.monitors.ask(attachment, msg, session.answer.label)
+    answer = session.answer
+    answer.passed = network.monitors.ask(attachment, msg, answer.label, answer.reply)
 
 
 def _known(session: Session, msg: Message) -> ChannelState | None:

@@ -231,6 +231,10 @@ class Router(Generic[C]):
                 return entry.client
         return None
 
+    def pending(self, command: str) -> C | Asker | None:
+        """Who asked that first of those not answered yet."""
+        return next((entry.client for entry in self._pending if entry.command == command), None)
+
     def drop(self, client: C) -> None:
         """Nothing more will answer it: the network has dealt with it in silence."""
         self._pending = [entry for entry in self._pending if entry.client is not client]

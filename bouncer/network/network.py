@@ -318,13 +318,14 @@ class Network(Traffic):
         self._connected_since = None
         self._identified = ""
         unsent = self._queue.reset()
-        self.keeper.stop()
+        self.keeper.lost()
         self.presence.stop()
         if self._login is not None:
             self._login.end("the connection was lost")
         self._alone(self._give_up)
         self._barriers.reset()
         self._batches.reset()
+        self._joins.clear()
         self.state.reset()
         changes = [Change(sql.ALL_LEFT, (self.server_id,)), Change(sql.ALL_ROSTERS_CLEAR, (self.server_id,))]
         self._submit(Batch(lambda _batch, _stored: None, changes=changes))

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from bouncer.errors import MalformedLineError
-from bouncer.irc.message import Message, serialise
+from bouncer.irc.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bouncer.network.settings import ServerSettings
 
 ASK_S = 30.0
-"""Seconds between two questions on a network without MONITOR."""
+"""Seconds between two questions on a network without MONITOR, and until a nick that was held back is tried again."""
 
 
 class Network(Protocol):
@@ -51,33 +51,31 @@ class NickKeeper:
 
     def registered(self) -> None:
         """The network has let us in."""
-        self.stop()
+        self.lost()
         network, wanted = self._network, self._network.settings.params.nickname
         if not network.settings.keep_nick or network.state.is_own(wanted):
             return
         self._active = True
         self._ask_services(wanted)
-        if network.state.isupport.get("MONITOR") is not None:
-            network.monitors.ours = wanted
-            network.monitors.on_offline = self._try
-            network.send(serialise("MONITOR", ["+", wanted]))
-        else:
+        if not network.monitors.wait_for(wanted, self._try, self._poll):
             self._poll()
 
     def stop(self) -> None:
-        """Want nothing any more."""
+        """Want nothing any more: a person has chosen a nick, or we have the one."""
+        self.lost()
+        self._network.monitors.release()
+
+    def lost(self) -> None:
+        """The connection is gone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._active = False
-        self._network.monitors.ours = ""
 
     def renamed(self) -> None:
         """We have another nick now."""
         if self._active and self._network.state.is_own(self._network.settings.params.nickname):
-            name = self._network.settings.params.nickname
             self.stop()
-            self._network.monitors.release(name)
 
     def _ask_services(self, wanted: str) -> None:
         command = self._network.settings.regain_command
@@ -86,11 +84,21 @@ class NickKeeper:
                 msg = Message.parse(command.replace("{nick}", wanted).encode("utf-8", "surrogateescape"))
             except MalformedLineError:
                 return
-            self._network.ask(None, msg)
+            self._network.send(msg.raw)
 
     def _try(self) -> None:
         if self._active and self._network.up:
-            self._network.ask(None, Message("NICK", [self._network.settings.params.nickname]))
+            msg = Message("NICK", [self._network.settings.params.nickname])
+            self._network.ask(None, msg, hook=self._refused)
+
+    def _refused(self, msg: Message) -> None:
+        """Nobody has it and we may not (437): unless we ask now and then anyway, nothing tells when we may."""
+        if self._active and self._timer is None and msg.command.isdigit():
+            self._timer = asyncio.get_running_loop().call_later(ASK_S, self._again)
+
+    def _again(self) -> None:
+        self._timer = None
+        self._try()
 
     def _poll(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(ASK_S, self._poll)

@@ -24,7 +24,8 @@ _ANSWERS = frozenset({"FAIL", "WARN", "NOTE", "REGISTER", "VERIFY", "HELP"})
 # What a JOIN brings along is news to every client.
 _WITH_JOIN = frozenset({"324", "329", "331", "332", "333", "353", "366"})
 _GREETING = frozenset({"002", "003", "004", "250", "251", "252", "253", "254", "255", "265", "266"})
-_MONITORED = frozenset({"730", "731"})
+_MONITORED = frozenset({"730", "731", "734"})
+_LIST_FULL = "734"
 MAX_MOTD_LINES = 500
 
 
@@ -51,18 +52,38 @@ class Replies(Outgoing):
             return not answer, None, None
         if command in _JOIN_ERRORS:
             self._join_refused(msg, turn)
+        if command in _MONITORED:
+            return self._monitored(msg, question, turn)
         if question is not None:
             if not answer or (question.command == "JOIN" and command in _WITH_JOIN):
                 return True, question, None
             if question.hook is not None:
                 question.hook(msg)
             return question.attachment is not None, question, question.attachment
-        if command in _MONITORED:
-            self.monitors.news(msg, turn)
-            return False, None, None
         if not answer:
             return True, None, None
         return self._route_by_kind(msg, turn)
+
+    def _monitored(
+        self, msg: Message, question: Question | None, turn: Turn
+    ) -> tuple[bool, Question | None, Attachment | None]:
+        """Who of those clients watch is there: the answer to one of them, and news to the others."""
+        if question is None:
+            found = self._router.pending("MONITOR")
+            names = {self.fold(target.partition("!")[0]) for target in msg.params[-1].split(",")}
+            if isinstance(found, Question) and found.label and names <= set(self._folded_names(found)):
+                question = found
+        asker = question.attachment if question is not None else None
+        if msg.command == _LIST_FULL:
+            found = question or self._router.reply(msg, turn.loop_now)
+            question = found if isinstance(found, Question) else None
+            asker = question.attachment if question is not None else None
+            return self.monitors.full(msg, asker), question, asker
+        self.monitors.news(msg, turn, asker)
+        return asker is not None, question, asker
+
+    def _folded_names(self, question: Question) -> list[str]:
+        return [self.fold(name) for name in question.params[1].split(",")] if len(question.params) > 1 else []
 
     def _route_by_kind(self, msg: Message, turn: Turn) -> tuple[bool, Question | None, Attachment | None]:
         """On a network without labels: by what was asked and not yet answered."""

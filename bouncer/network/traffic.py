@@ -173,6 +173,13 @@ class Traffic(Replies):
         )  # fmt: skip
         if kind == "join" and done.me:
             entry = entry._replace(behind=self.marker_lines(msg.param(0)))
+        self._hand_on(entry, done, question, turn)
+
+    def _hand_on(self, entry: Entry, done: Applied, question: Question | None, turn: Turn) -> None:
+        """To whom it may be shown."""
+        if entry.instead is not None and entry.instead[0] == "extended-monitor":
+            turn.entries += [entry._replace(only=watcher) for watcher in self.monitors.watchers(done.nick)]
+            return
         seen = self._visible(entry, done, turn) if self.detached else entry
         if seen is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.network import ISUPPORT
+from tests.support.network import ISUPPORT, SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,3 +84,9 @@ async def asked(attached: Attached, *lines: str) -> list[str]:
     """What a client is shown until its next PING is answered, without that answer."""
     attached.send(*lines)
     return (await attached.barrier())[:-1]
+
+
+async def answered(peer: Peer, *lines: str) -> None:
+    """What the network says to the lines before its next PING, then the PONG; with `answer_pings` off."""
+    ping = await peer.expect("PING")
+    await peer.send(*lines, f":{SERVER} PONG {SERVER} :{ping.params[-1]}")
