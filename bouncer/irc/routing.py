@@ -80,7 +80,8 @@ QUERIES: dict[str, Query] = {
     "LIST": _query("321 322", "323", "402 416 481 521", end="323"),
     "MODE": _query("", "324", _MODE_ERRORS, tail="329", keyed=True),
     "MODE set": _query("", "", _MODE_ERRORS, keyed=True),
-    "MODE self": _query("", "221", "501 502 221"),
+    "MODE self": _query("", "221", "401 502"),
+    "MODE self set": _query("", "", "401 501 502"),
     "MODE b": _query("367", "368", _MODE_ERRORS, keyed=True, end="368"),
     "MODE e": _query("348", "349", _MODE_ERRORS, keyed=True, end="349"),
     "MODE I": _query("346", "347", _MODE_ERRORS, keyed=True, end="347"),
@@ -268,7 +269,7 @@ class Router(Generic[C]):
 
     def _mode_kind(self, params: Sequence[str]) -> str:
         if not self._isupport.is_channel(params[0]):
-            return "MODE self"
+            return "MODE self" if len(params) == 1 else "MODE self set"
         if len(params) == 1:
             return "MODE"
         letters = params[1].lstrip("+-")

@@ -76,6 +76,9 @@ def test_mode_questions_by_their_kind() -> None:
     assert who_gets(routes, "221 me +i", "324 me #x +n", "482 me #x :Not op") == ["c", "e", "d"]
     ask(routes, "a", "MODE #x e")
     assert who_gets(routes, "482 me #x :Not op", "482 me #x :Not op") == ["a", ALL]
+    ask(routes, "b", "MODE me +i")  # done without a numeric
+    ask(routes, "c", "MODE me")
+    assert who_gets(routes, "221 me +i", "501 me :Unknown") == ["c", "b"]
 
 
 def test_what_may_follow_the_end_goes_with_it() -> None:
