@@ -274,6 +274,7 @@ class Network(Traffic):
         self._connected_since = now_ms()
         self._connected_at = asyncio.get_running_loop().time()
         self.error = ""
+        self._place = 0
         self._enter("connected")
         self._remember()
         self.event("registered", f"as {as_text(self.nick)}")
@@ -305,7 +306,8 @@ class Network(Traffic):
             return
         if self.settings.joins:
             self.event("joining", " ".join(name for name, _ in self.settings.joins)[:400])
-        for params in startup.joins(self.settings.joins):
+        most = startup.most_joined(self.state.isupport.get("TARGMAX"))
+        for params in startup.joins(self.settings.joins, most):
             try:
                 self.send(serialise("JOIN", params))
             except UnsafeLineError as error:

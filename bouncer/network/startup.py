@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from bouncer.errors import UnsafeLineError
 from bouncer.irc.message import serialise
 
 if TYPE_CHECKING:
@@ -24,27 +26,44 @@ def commands(lines: Iterable[str], nick: str) -> Iterator[bytes | float]:
         text = line.strip().replace("{nick}", nick)
         word, _, rest = text.removeprefix("/").partition(" ")
         if word.upper() == "WAIT":
-            try:
-                yield min(max(float(rest), 0.0), MAX_WAIT_S)
-            except ValueError:
-                continue
+            yield from _seconds(rest)
         elif text.startswith("/") and word.lower() in ("msg", "query"):
-            target, _, words = rest.partition(" ")
-            if target and words:
-                yield serialise("PRIVMSG", [target, words], colon=True)
-        elif text.startswith("/") and word.lower() in ("quote", "raw"):
-            yield rest.encode("utf-8", "surrogateescape")
-        elif text:
-            yield text.removeprefix("/").encode("utf-8", "surrogateescape")
+            yield from _message(rest)
+        else:
+            raw = rest if text.startswith("/") and word.lower() in ("quote", "raw") else text.removeprefix("/")
+            if raw:
+                yield raw.encode("utf-8", "surrogateescape")
 
 
-def joins(wanted: Iterable[tuple[str, str | None]]) -> list[list[str]]:
-    """The parameters of as few JOINs as fit, channels with keys first, as their keys have to stand in front."""
+def _seconds(text: str) -> Iterator[float]:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return
+    if math.isfinite(seconds):
+        yield min(max(seconds, 0.0), MAX_WAIT_S)
+
+
+def _message(rest: str) -> Iterator[bytes]:
+    target, _, words = rest.partition(" ")
+    if target and words:
+        try:
+            yield serialise("PRIVMSG", [target, words], colon=True)
+        except UnsafeLineError:
+            return
+
+
+def joins(wanted: Iterable[tuple[str, str | None]], most: int = 0) -> list[list[str]]:
+    """The parameters of as few JOINs as fit, channels with keys first, as their keys have to stand in front.
+
+    `most` is how many channels the network takes in one line, 0 for any number.
+    """
     lines: list[list[str]] = []
     names: list[str] = []
     keys: list[str] = []
-    for name, key in sorted(wanted, key=lambda join: join[1] is None):
-        if names and len(",".join([*names, *keys, name, key or ""]).encode("utf-8", "surrogateescape")) > JOIN_BYTES:
+    for name, key in sorted(wanted, key=lambda join: not join[1]):
+        size = len(",".join([*names, *keys, name, key or ""]).encode("utf-8", "surrogateescape"))
+        if names and (size > JOIN_BYTES or len(names) == most):
             lines.append(_params(names, keys))
             names, keys = [], []
         names.append(name)
@@ -53,6 +72,13 @@ def joins(wanted: Iterable[tuple[str, str | None]]) -> list[list[str]]:
     if names:
         lines.append(_params(names, keys))
     return lines
+
+
+def most_joined(targmax: str | None) -> int:
+    """How many channels one JOIN may name: the value of TARGMAX in ISUPPORT; 0 for no limit."""
+    limits = dict(item.upper().partition(":")[::2] for item in (targmax or "").split(","))
+    text = limits.get("JOIN", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _params(names: list[str], keys: list[str]) -> list[str]:
