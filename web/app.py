@@ -34,6 +34,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "iso": present.iso,
     "utc": present.utc,
     "clock": present.clock,
+    "date": present.date,
     "sentence": present.sentence,
     "nick_class": present.nick_class,
     "plain": irctext.plain,

@@ -35,7 +35,7 @@ PUBLIC = frozenset({"session.new", "session.create"})
 OPEN = frozenset({"static", "socket"})
 """What asks for no session at all; IRC clients log in in their own way."""
 STREAMS = frozenset({"events", "socket"})
-LONG = frozenset({"server.delete"})
+LONG = frozenset({"server.delete", "server.trial", "server.trial.create"})
 FRAGMENTS = frozenset({"events", "server.state"})
 PASSWORD_FIRST = frozenset({"account.password", "account.password.update", "session.delete"})
 

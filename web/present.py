@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer.clock import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from bouncer.events import ServerState
     from bouncer.models.tenant import ServerEvent
     from bouncer.service.servers import ServerView
 
@@ -48,6 +49,13 @@ TONES: Mapping[str, str] = {
     "refused": "bad",
 }
 
+CHECKED: Mapping[str, str] = {
+    "authority": "by an authority this machine trusts",
+    "fingerprint": "by the fingerprint pinned here",
+    "not": "not checked",
+}
+EXPIRES_SOON_MS = 14 * 86_400_000
+
 LABELS: Mapping[str, str] = {
     "tls": "TLS",
     "sasl": "SASL",
@@ -57,6 +65,17 @@ LABELS: Mapping[str, str] = {
     "motd": "Message of the day",
 }
 """Kinds of the lifecycle log whose name is not its own word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a network showed us; `soon` for one that is about to expire, or has."""
+
+    issuer: str
+    expires: int
+    soon: bool
+    fingerprint: str
+    checked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +100,13 @@ class ServerCard:
     channels: int
     tls_words: str
     identified: str
+    today: int
+    certificate: Certificate | None
+    trouble: LogEntry | None
 
 
-def server_card(view: ServerView) -> ServerCard:
-    """What there is to show of a server right now."""
+def server_card(view: ServerView, today: int = 0, trouble: ServerEvent | None = None) -> ServerCard:
+    """What there is to show of a server right now; `trouble` is when and why it was last not connected."""
     row, state = view.row, view.state
     host = f"[{row.address}]" if ":" in row.address else row.address
     waiting = state.state in ("disconnected", "failed", "connecting") and state.next_attempt_s is not None
@@ -108,7 +130,25 @@ def server_card(view: ServerView) -> ServerCard:
         channels=len(view.channels),
         tls_words=_encryption(view),
         identified=state.identified if state.state == "connected" else "",
+        today=today,
+        certificate=_certificate(state),
+        trouble=log_entry(trouble) if trouble is not None else None,
     )
+
+
+def _certificate(state: ServerState) -> Certificate | None:
+    if not state.tls_fingerprint or state.tls_expires is None:
+        return None
+    soon = state.tls_expires - now_ms() < EXPIRES_SOON_MS
+    checked = CHECKED.get(state.tls_checked, state.tls_checked)
+    return Certificate(common_name(state.tls_issuer), state.tls_expires, soon, state.tls_fingerprint, checked)
+
+
+def common_name(name: str) -> str:
+    """The part of a certificate's name (RFC 4514) that people know it by; all of it when there is none."""
+    parts = dict(part.partition("=")[::2] for part in re.split(r"(?<!\\),", name))
+    found = [parts[key] for key in ("O", "CN") if parts.get(key)]
+    return ", ".join(dict.fromkeys(found)) or name or "nobody"
 
 
 def _waits(attempt: int, waiting: bool) -> str:
@@ -158,6 +198,11 @@ def clock(ms: int) -> str:
     return _moment(ms).strftime("%H:%M")
 
 
+def date(ms: int) -> str:
+    """The day, UTC, for a reader without script."""
+    return _moment(ms).strftime("%-d %b %Y")
+
+
 def day(ms: int) -> str:
     """The day, UTC, as a separator in a conversation."""
     return _moment(ms).strftime("%A, %-d %B %Y")
@@ -178,6 +223,21 @@ def nick_class(nick: str) -> str:
     return f"n{zlib.crc32(nick.lower().encode('utf-8', 'replace')) % NICK_COLOURS}"
 
 
+def log_entries(rows: Sequence[ServerEvent]) -> list[LogEntry]:
+    """A stretch of the log, newest first; the end of a connection says how long it was up, where that can be seen."""
+    entries = [log_entry(row) for row in rows]
+    for place, row in enumerate(rows):
+        began = next((one.time for one in rows[place:] if one.kind == "registered"), None)
+        if row.kind == "disconnected" and began is not None:
+            words = f"{entries[place].words}; it had been up for {duration((row.time - began) / 1000)}"
+            entries[place] = replace(entries[place], words=words)
+    return entries
+
+
+def _number(text: str) -> float:
+    return float(text) if text.isdecimal() else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """A line of the lifecycle log."""
@@ -190,6 +250,11 @@ class LogEntry:
 def log_entry(row: ServerEvent) -> LogEntry:
     """One event in words."""
     kind = row.kind.replace("_", " ").replace("-", " ")
+    if row.kind == "backoff":
+        number, _, seconds = row.detail.partition(" ")
+        return LogEntry(row.time, "", f"Attempt {number} failed; the next one {duration(_number(seconds))} later")
+    if row.kind == "joining":
+        return LogEntry(row.time, "", f"Joining {row.detail}")
     if row.kind == "registered":
         return LogEntry(row.time, "ok", f"Connected {row.detail}".strip())
     detail = FINGERPRINT.sub(r"\1…", row.detail) if row.kind == "tls" else row.detail

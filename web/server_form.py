@@ -48,6 +48,10 @@ class Values:
     def __getitem__(self, name: str) -> str | bool:
         return self.shown[name]
 
+    def replaced(self, values: Mapping[str, str | bool]) -> Values:
+        """The same with other values in it."""
+        return Values({**self.shown, **values}, self.secrets)
+
     def opened(self, *names: str) -> bool:
         """Whether any of these has something in it, so that its part of the form is opened."""
         return any(self.shown[name] for name in names)

@@ -146,8 +146,9 @@ def _fallbacks(text: str) -> tuple[tuple[str, int], ...]:
     return tuple((place[0], int(place[1])) for place in places if len(place) == 2 and place[1].isdecimal())
 
 
-def _settings(row: Server, channels: list[Channel], config: Config) -> ServerSettings:
-    params = ConnectParams(
+def params_of(row: Server, config: Config) -> ConnectParams:
+    """How to connect to the first address of a row, which need not be stored."""
+    return ConnectParams(
         address=row.address,
         port=row.port,
         nickname=row.nickname,
@@ -167,15 +168,15 @@ def _settings(row: Server, channels: list[Channel], config: Config) -> ServerSet
         register_s=config.timeouts.register_s,
         ping_s=config.timeouts.ping_s,
     )
-    return ServerSettings(
 
 
 def _settings(row: Server, channels: list[Channel], called: Highlights, config: Config) -> ServerSettings:
+    return ServerSettings(
         server_id=row.id,
         name=row.name,
         enabled=row.enabled,
         trusted=row.trusted,
-        params=params,
+        params=params_of(row, config),
         connect_commands=tuple(line for line in row.connect_commands.splitlines() if line.strip()),
         flood_burst=row.flood_burst,
         flood_interval_ms=row.flood_interval_ms,
@@ -192,5 +193,5 @@ def _settings(row: Server, channels: list[Channel], called: Highlights, config: 
         known_caps=row.known_caps,
         known_server=row.known_server,
         rules=tuple(map(_rules, channels)),
-    )
         highlights=called,
+    )

@@ -8,11 +8,13 @@ from bouncer.service.attention import Attention
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
+from bouncer.service.figures import Figures
 from bouncer.service.files import TenantFiles
 from bouncer.service.histories import Histories
 from bouncer.service.servers import Servers
 from bouncer.service.talk import Talk
 from bouncer.service.tokens import Tokens
+from bouncer.service.trials import Trials
 from bouncer.service.users import Users
 
 if TYPE_CHECKING:
@@ -38,15 +40,16 @@ class Service:
         self.live = live
         self.users = Users(main, tenants, live, config.storage.first_password)
         self.servers = Servers(config, self.users, live)
+        self.trials = Trials(self.servers)
         self.channels = Channels(live)
         self.clients = Clients(live)
         self.histories = Histories(live)
         self.talk = Talk(live)
+        self.attention = Attention(live)
+        self.figures = Figures()
         self.tenants = TenantFiles(self.users, tenants, live)
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
-        self.attention = Attention(live)
-        self.figures = Figures()
 
     def configure(self, config: Config) -> None:
         """Follow a configuration that was read again."""

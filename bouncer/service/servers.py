@@ -148,6 +148,27 @@ class Servers:
             await remove_server(server_id)
         await self._live.nudge(user_id)
 
+    async def draft(
+        self, user_id: int, raw: Mapping[str, object], server_id: int | None = None, *, trusted: bool = False
+    ) -> Server:
+        """What `add`, or with `server_id` what `update`, would store; it is stored nowhere. Raises as they do.
+
+        A name is not needed and not looked at.
+        """
+        user = await self._users.get(user_id)
+        row, base = Server(trusted=trusted), new_server(user.name)
+        if server_id is not None:
+            stored, base = await self.get(user_id, server_id), await self.fields(user_id, server_id)
+            for name in (*SECRETS, "client_certificate"):
+                setattr(row, name, getattr(stored, name))
+            row.trusted = trusted or stored.trusted
+        wanted = server_fields({**raw, "name": "draft"}, base)
+        if server_id is None or not _places(wanted) <= _places(base):
+            self._check_places(wanted, trusted=trusted)
+            row.trusted = trusted
+        _apply(row, wanted, await _certificate(wanted, user.name, row.client_certificate))
+        return row
+
     async def make_certificate(self, user_id: int, server_id: int, *, anew: bool = False) -> ServerView:
         """Show the network a certificate from the next connection on (CertFP), made here; RefusedError for no TLS.
 

@@ -3,6 +3,7 @@
 
 const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
@@ -31,6 +32,7 @@ function tellTimes(root) {
     const seconds = (moment - now) / 1000;
     if (element.dataset.as === "countdown") say(element, countdown(seconds));
     else if (element.dataset.as === "clock") say(element, CLOCK.format(moment));
+    else if (element.dataset.as === "day") say(element, DATE.format(moment));
     else if (element.dataset.as === "relative") say(element, relative(seconds));
     else say(element, FULL.format(moment));
     if (!element.title && element.dataset.as !== "countdown") element.title = FULL.format(moment);

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
-from bouncer import tenant
+from bouncer.clock import now_ms
 from bouncer.errors import CommandError, InvalidError
-from bouncer.models.tenant import ServerEvent
-from web import server_form
+from bouncer.service.figures import DAY_MS, HOUR_MS
+from web import charts, server_form
 from web.auth import flash, take_flash
 from web.connecting import client_card, doors
 from web.context import form, me, path_id, render, see_other, service
-from web.present import log_entry, server_card
+from web.present import common_name, log_entries, server_card
+from web.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiohttp import web
 
-    from web.present import LogEntry
+    from bouncer.service.trials import Report
+    from web.present import ServerCard
 
-LOG_ENTRIES = 25
+LOG_ENTRIES = 12
+LOG_PAGE = 100
+WEEK = 7
 
 
 async def home(_request: web.Request) -> web.Response:
@@ -32,9 +34,11 @@ async def home(_request: web.Request) -> web.Response:
 
 async def index(request: web.Request) -> web.Response:
     """All of one's servers with their state."""
-    views = await service(request).servers.list(me(request).id)
+    user, call = me(request), service(request)
+    views = await call.servers.list(user.id)
+    today, trouble = await call.figures.today(user.id), await call.figures.trouble(user.id)
     context = {
-        "servers": [server_card(view) for view in views],
+        "servers": [server_card(view, today.get(view.row.id, 0), trouble.get(view.row.id)) for view in views],
         "running": service(request).live.running,
         "flash": await take_flash(request),
     }
@@ -53,34 +57,93 @@ async def state(request: web.Request) -> web.Response:
     """The live part of the list (a row), or with `?view=page` of a server's page, as a fragment."""
     if request.query.get("view") == "page":
         return render(request, "servers/_state.html", await _state(request))
-    view = await service(request).servers.view(me(request).id, path_id(request))
-    return render(request, "servers/_row.html", {"server": server_card(view)})
+    return render(request, "servers/_row.html", {"server": await _card(request)})
+
+
+async def _card(request: web.Request) -> ServerCard:
+    user, call = me(request), service(request)
+    view = await call.servers.view(user.id, path_id(request))
+    today, trouble = await call.figures.today(user.id), await call.figures.trouble(user.id)
+    return server_card(view, today.get(view.row.id, 0), trouble.get(view.row.id))
 
 
 async def _state(request: web.Request) -> dict[str, Any]:
     user, server_id, call = me(request), path_id(request), service(request)
     view = await call.servers.view(user.id, server_id)
     return {
-        "server": server_card(view),
+        "server": await _card(request),
         "row": view.row,
         "fingerprint": view.fingerprint,
         "fingerprint_sha512": view.fingerprint_sha512,
         "channels": await call.channels.list(user.id, server_id),
         "conversations": await call.channels.conversations(user.id, server_id),
-        "log": await _log(server_id),
+        "log": log_entries(await call.figures.events(user.id, server_id, limit=LOG_ENTRIES)),
     }
 
 
-async def _log(server_id: int) -> list[LogEntry]:
-    query = select(ServerEvent).where(ServerEvent.server_id == server_id)
-    newest = query.order_by(ServerEvent.time.desc(), ServerEvent.id.desc()).limit(LOG_ENTRIES)
-    async with tenant.session() as session:
-        return [log_entry(row) for row in await session.scalars(newest)]
+async def log(request: web.Request) -> web.Response:
+    """The lifecycle log of a server, a page at a time, with pictures of when it was connected and of the lag."""
+    user, server_id, call = me(request), path_id(request), service(request)
+    view = await call.servers.view(user.id, server_id)
+    digits = request.query.get("before", "")
+    before = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
+    rows = await call.figures.events(user.id, server_id, before=before, limit=LOG_PAGE)
+    now = now_ms()
+    week = await call.figures.spans(user.id, server_id, now - WEEK * DAY_MS, now)
+    day = await call.figures.spans(user.id, server_id, now - 24 * HOUR_MS, now)
+    context = {
+        "server": await _card(request),
+        "log": log_entries(rows),
+        "older": rows[-1].id if len(rows) == LOG_PAGE else None,
+        "first": before is None,
+        "week": charts.timeline(week),
+        "day": charts.timeline(day, "%H:%M"),
+        "lag": charts.lags(view.state.lags),
+        "days": charts.by_day(await call.figures.by_day(user.id, server_id)),
+        "hours": charts.by_hour(await call.figures.by_hour(user.id, server_id)),
+    }
+    return render(request, "servers/log.html", context)
 
 
 async def new(request: web.Request) -> web.Response:
-    """The form for another server."""
-    return _form(request, server_form.fresh(me(request).name))
+    """The form for another server, filled for a known network with `?preset=`."""
+    values = server_form.fresh(me(request).name)
+    preset = PRESETS.get(request.query.get("preset", ""))
+    return _form(request, values if preset is None else values.replaced(preset))
+
+
+async def clone(request: web.Request) -> web.Response:
+    """The form for another server like this one, under another name and without its secrets."""
+    fields = await service(request).servers.fields(me(request).id, path_id(request))
+    values = server_form.stored(fields)
+    return _form(
+        request, server_form.Values(values.shown, frozenset()).replaced({"name": f"{fields.name[:30]}-2"}), new=True
+    )
+
+
+async def try_new(request: web.Request) -> web.Response:
+    """Test the settings in the form for another server, or look at its certificate; nothing is stored."""
+    return await _try(request, None)
+
+
+async def try_changed(request: web.Request) -> web.Response:
+    """The same for a server that is there: what the form leaves empty is as it is stored."""
+    return await _try(request, path_id(request))
+
+
+async def _try(request: web.Request, server_id: int | None) -> web.Response:
+    user, posted, call = me(request), await form(request), service(request)
+    fields = await call.servers.fields(user.id, server_id) if server_id is not None else None
+    values, report = server_form.again(posted, fields), None
+    look = posted.get("do") == "certificate"
+    act = call.trials.certificate if look else call.trials.run
+    try:
+        report = await act(user.id, server_form.raw(posted), server_id=server_id, trusted=user.admin)
+    except CommandError as error:
+        return _form(request, values, _errors(error))
+    if look and report.facts is not None:
+        values = values.replaced({"tls_fingerprint": report.facts.fingerprint})
+    return _form(request, values, report=report, looked=look)
 
 
 async def create(request: web.Request) -> web.Response:
@@ -112,9 +175,29 @@ async def update(request: web.Request) -> web.Response:
     return see_other(f"/servers/{row.id}")
 
 
-def _form(request: web.Request, values: server_form.Values, errors: Mapping[str, str] | None = None) -> web.Response:
-    server_id = path_id(request) if "id" in request.match_info else None
-    context = {"values": values, "errors": errors or {}, "server_id": server_id, "known": server_form.SHOWN}
+def _form(
+    request: web.Request,
+    values: server_form.Values,
+    errors: Mapping[str, str] | None = None,
+    *,
+    report: Report | None = None,
+    looked: bool = False,
+    new: bool = False,
+) -> web.Response:
+    """`report` is that of a test, or with `looked` of a look at the certificate; `new` for a form that adds."""
+    server_id = path_id(request) if "id" in request.match_info and not new else None
+    facts = report.facts if report is not None else None
+    context = {
+        "values": values,
+        "errors": errors or {},
+        "server_id": server_id,
+        "known": server_form.SHOWN,
+        "presets": PRESETS if server_id is None else {},
+        "report": report,
+        "looked": looked,
+        "issuer": common_name(facts.issuer) if facts is not None else "",
+        "subject": common_name(facts.subject) if facts is not None else "",
+    }
     return render(request, "servers/form.html", context, status=422 if errors else 200)
 
 
