@@ -8,9 +8,10 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tests.support.house import PASSWORD, House, opened
-from tests.support.ircd import inspircd, ngircd
+from tests.support.ircd import free_port, inspircd, ngircd
 from tests.support.modern import ModernNetwork
 from tests.support.relay import relay
+from tests.support.services import atheme, services_link
 from tests.transparency.questions import TURNS
 from tests.transparency.stage import KINDS, REALNAME, Actor, Stage
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+SECRET = "secret"
 OTHERS = ("friend", "other")
 PLACE = (
     ("friend", "JOIN #room"),
@@ -41,12 +43,25 @@ async def network(name: str, folder: Path) -> AsyncIterator[int]:
     if name == "modern":
         async with ModernNetwork() as modern:
             yield modern.port
+    elif name == "services":
+        port = free_port()
+        async with inspircd(folder, extra=INSPIRCD + services_link(port)) as server, atheme(folder, port):
+            yield server.port
     elif name == "inspircd":
         async with inspircd(folder, extra=INSPIRCD) as server:
             yield server.port
     else:
         async with ngircd(folder) as server:
             yield server.port
+
+
+async def _registered(stage: Stage) -> None:
+    """Alice has an account with the services, and is gone again."""
+    await stage.arrived("NickServ")
+    actor = await Actor.connect(stage.port, "alice", KINDS["all"])
+    actor.send(f"PRIVMSG NickServ :REGISTER {SECRET} alice@example.test")
+    await actor.until(lambda line: " 900 " in line)
+    await actor.quit("registered")
 
 
 class Transcripts(NamedTuple):
@@ -66,6 +81,7 @@ class Setting:
             (folder / part).mkdir(mode=0o700)
         self._me: tuple[str, Actor, Actor] | None = None
         self._failed: set[str] = set()
+        self._account = ""
         self._answers: dict[str, dict[int, list[str]]] = {}
         self._caps: dict[str, set[str]] = {}
         self._logins = itertools.count(1)
@@ -82,15 +98,19 @@ class Setting:
         behind = await enter(network(self.name, self._folder / "behind"))
         between = await enter(relay(behind))
         self.house: House = await enter(opened(self._folder / "storage"))
-        await self.house.user("alice")
-        fields = {"name": "net", "address": "127.0.0.1", "port": str(between.port), "tls": False, "nickname": "alice"}
-        fields |= {"username": "alice", "realname": REALNAME}
-        await self.house.supervisor.service.servers.add(self.house.ids["alice"], fields, trusted=True)
-        plain = self.name != "modern"
-        self.direct, self.behind = Stage(direct, plain=plain), Stage(behind, plain=plain)
+        plain, services = self.name != "modern", self.name == "services"
+        self.direct, self.behind = (Stage(port, plain=plain, services=services) for port in (direct, behind))
         for stage in (self.direct, self.behind):
             stack.push_async_callback(stage.close)
         await asyncio.gather(*(stage.bring(*OTHERS) for stage in (self.direct, self.behind)))
+        fields = {"name": "net", "address": "127.0.0.1", "port": str(between.port), "tls": False, "nickname": "alice"}
+        fields |= {"username": "alice", "realname": REALNAME}
+        if services:
+            await asyncio.gather(*(_registered(stage) for stage in (self.direct, self.behind)))
+            self._account = f"alice:{SECRET}"
+            fields |= {"auth_method": "sasl-plain", "auth_account": "alice", "auth_password": SECRET}
+        await self.house.user("alice")
+        await self.house.supervisor.service.servers.add(self.house.ids["alice"], fields, trusted=True)
         await self.behind.arrived("alice")
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,7 +134,7 @@ class Setting:
         if self._me is None or self._me[0] != kind:
             await self._leave()
             self._failed.add(kind)
-            direct = await Actor.connect(self.direct.port, "alice", KINDS[kind])
+            direct = await Actor.connect(self.direct.port, "alice", KINDS[kind], account=self._account)
             try:
                 behind = await self.attach(kind, direct.caps)
             except AssertionError:

@@ -10,6 +10,7 @@ have got by then stands before the answer to a question nobody else asks (TOPIC 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import re
@@ -17,6 +18,7 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from bouncer.irc.message import Message
+from tests.support.services import SERVICES
 from tests.transparency.questions import BEHIND, turned
 
 if TYPE_CHECKING:
@@ -81,15 +83,17 @@ class Actor:
 
     @classmethod
     async def connect(
-        cls, port: int, nick: str, kind: Kind, *, password: str = "", only: set[str] | None = None
+        cls, port: int, nick: str, kind: Kind, *, password: str = "", only: set[str] | None = None, account: str = ""
     ) -> Self:
-        """Register; `only` bounds what it asks for, `password` logs in to a bouncer."""
+        """Register; `only` bounds what it asks for, `password` is for a bouncer, `account` (name:password) for SASL."""
         actor = cls(nick, *await asyncio.open_connection("127.0.0.1", port))
         wanted = kind.caps if only is None else only
         if password:  # first: who is never told of more (3.1) has to say who it is before it asks
             actor.send(f"PASS :{password}")
         if kind.version is not None:
             await actor._negotiate(kind.version, wanted)
+            if account:
+                await actor._log_in(*account.split(":"))
         actor.send(f"NICK {nick}", f"USER {nick} 0 * :{REALNAME}")
         if kind.version is not None:
             actor.send("CAP END")
@@ -105,6 +109,14 @@ class Actor:
             self.send("CAP LIST")
             self._offered(await self.until(lambda line: " LIST " in line))
         await self._request(set(wanted) & self.offered)
+
+    async def _log_in(self, account: str, password: str) -> None:
+        await self._request({"sasl"})
+        self.caps.discard("sasl")
+        self.send("AUTHENTICATE PLAIN")
+        await self.until(lambda line: bool(re.search(r"AUTHENTICATE :?\+$", line)))
+        self.send("AUTHENTICATE " + base64.b64encode(f"\0{account}\0{password}".encode()).decode())
+        await self.until(lambda line: " 903 " in line)
 
     async def _told_of_more(self, wanted: Iterable[str]) -> None:
         """What CAP NEW in the welcome has brought is asked for as well."""
@@ -162,6 +174,11 @@ class Actor:
         self.send(f"TOPIC {name}")
         return (await self.until(lambda line: name in line))[:-1]
 
+    async def services(self) -> list[str]:
+        """Everything up to an answer of the services, which are another server and take their time."""
+        self.send(f"VERSION {SERVICES}")
+        return (await self.until(lambda line: " 351 " in line))[:-1]
+
     async def barrier(self) -> list[str]:
         """The same for one that is on the network itself: up to the answer to a PING."""
         token = f"{FENCE}{next(self._fences)}"
@@ -189,8 +206,9 @@ class Actor:
 class Stage:
     """`me` and the others on one network; `port` is the network's own, where all but `me` connect."""
 
-    def __init__(self, port: int, *, plain: bool) -> None:
+    def __init__(self, port: int, *, plain: bool, services: bool = False) -> None:
         self.port = port
+        self.has_services = services
         self.plain = plain
         self._spare: list[Actor] = []
         self._numbers = itertools.count(1)
@@ -272,9 +290,10 @@ class Stage:
             if who == "me" and numbers is not None and "labeled-response" in me.caps:
                 lines = [labelled(line, f"L{next(numbers)}") for line in lines]
             actor.send(*lines)
+            heard[who] = await actor.services() if self.has_services else []
             if who != "me":
-                heard[who] = await actor.barrier()
-        heard["me"] = await me.fence()
+                heard[who] += await actor.barrier()
+        heard["me"] = [*heard.get("me", []), *await me.fence()]
         for nick, actor in self.actors.items():
             if nick != who:
                 heard[nick] = await actor.barrier()
