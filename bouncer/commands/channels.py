@@ -17,10 +17,11 @@ async def join(session: Session, msg: Message) -> None:
     if network is None:
         session.answer.reply("403", msg.param(0) or "*", "This connection is not bound to a network")
         return
-    hidden = [name for name in msg.param(0).split(",") if network.hides(name) and name in network.state.channels]
+    names = msg.param(0).split(",")
+    hidden = [name for name in names if network.hides(name)]
     for name in hidden:
         network.detached.attach(name)
-    if hidden and len(hidden) == len(msg.param(0).split(",")):
+    if hidden and all(name in hidden and name in network.state.channels for name in names):
         return
     keys = msg.param(1).split(",")
     for name, key in zip(msg.param(0).split(","), keys, strict=False):

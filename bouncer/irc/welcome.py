@@ -128,9 +128,14 @@ def rename_fallback(
     The lines are in the long form; each client is shown what its capabilities leave of them.
     """
     words = f"Channel renamed: {reason}" if reason else "Channel renamed"
+    part = wire("PART", [old, words], state.mask, colon=True)
+    return (Message.parse(part.rstrip(b"\r\n")), *burst_messages(state, channel, server, realname))
+
+
+def burst_messages(state: NetworkState, channel: ChannelState, server: str, realname: str) -> tuple[Message, ...]:
+    """`channel_burst` in the long form, the JOIN first; each client is shown what its capabilities leave of them."""
     burst = channel_burst(state, channel, server, _LONG_FORM, realname=realname)
-    lines = [wire("PART", [old, words], state.mask, colon=True), *burst]
-    return tuple(Message.parse(line.rstrip(b"\r\n")) for line in lines)
+    return tuple(Message.parse(line.rstrip(b"\r\n")) for line in burst)
 
 
 def topic_lines(state: NetworkState, channel: ChannelState, server: str) -> list[bytes]:

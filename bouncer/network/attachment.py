@@ -101,6 +101,7 @@ class Attachment:
         self._asked: tuple[int, int] | None = None
         self._answered = 0
         self._number = 0
+        self._channels: list[tuple[str, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -160,11 +161,31 @@ class Attachment:
             messages = await history.latest(buffer.buffer, FIRST_MESSAGES, events=False)
             await self._play([message for message in messages if message.id <= until])
 
-    async def play_channel(self, folded: str) -> None:
-        """The newest messages of a channel that is shown again, to a client that does not ask for them itself."""
-        found = await history.find_buffer(self.network.server_id, folded)
-        if found is not None and self.client.caps.isdisjoint(_ASKS_ITSELF) and not self.closed:
-            await self._play(await history.latest(found.buffer, FIRST_MESSAGES, events=False))
+    def wants_played(self, folded: str, until: int) -> bool:
+        """Whether `play_channels` is to be called, as a channel is shown again; live lines are held from now on.
+
+        A client that asks for history itself is played nothing. `until` is the id of the last message before.
+        """
+        if self.closed or not self.client.caps.isdisjoint(_ASKS_ITSELF):
+            return False
+        begins = not self.holding
+        if begins or self._channels:
+            self._channels.append((folded, until))
+        self.holding = True
+        return begins
+
+    async def play_channels(self) -> None:
+        """The newest messages of channels that are shown again, then live; call inside the tenant."""
+        while self._channels and not self.closed:
+            folded, until = self._channels[0]
+            found = await history.find_buffer(self.network.server_id, folded)
+            if found is not None:
+                messages = await history.latest(found.buffer, FIRST_MESSAGES, events=False)
+                await self._play([message for message in messages if message.id <= until])
+            del self._channels[0]
+            if not self.closed:
+                self._go_live(max(self.played, until))
+                self.holding = bool(self._channels)
 
     async def _play_since(self, cursor: int) -> int:
         while True:

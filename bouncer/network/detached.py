@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from bouncer import journal_sql as sql
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
     from bouncer.irc.applied import Applied
     from bouncer.irc.state import NetworkState
     from bouncer.network.attachment import Attachment
-    from bouncer.network.entry import Entry, Turn
+    from bouncer.network.entry import Entry
     from bouncer.network.settings import ChannelRules
 
 SERVICE_MASK = "BouncerServ!BouncerServ@bouncer"
 _MESSAGES = frozenset({"privmsg", "notice", "action"})
-_OF_ONE_CHANNEL = frozenset({"join", "part", "kick", "topic", "mode", "topic-is", "names-end", "tagmsg", "ctcp"})
+_OF_ONE_CHANNEL = frozenset({"join", "part", "kick", "topic", "mode", "tagmsg", "ctcp", "rename"})
+_OF_CHANNELS = frozenset({"324", "328", "329", "331", "332", "333", "353", "366"})
+"""Numerics that come unasked, with the channel among the first parameters."""
 _DEFAULTS = {"relay_detached": "highlight", "reattach_on": "none", "detach_on": "message"}
 
 
@@ -87,27 +90,52 @@ class Detached:
             timer.cancel()
         self._timers.clear()
 
-    def entry(self, entry: Entry, done: Applied, turn: Turn, *, highlight: bool) -> Entry | None:
-        """The entry as clients may see it; None for one that is of a hidden channel only.
+    def renamed(self, old: str, new: str) -> None:
+        """A channel has another name: all that is known of it follows."""
+        before, after = self._network.fold(old), self._network.fold(new)
+        rule = self._rules.pop(before, None)
+        if rule is not None:
+            self._rules[after] = replace(rule, name=new, folded=after)
+        if before in self._hidden:
+            self._hidden.discard(before)
+            self._hidden.add(after)
+        timer = self._timers.pop(before, None)
+        if timer is not None:
+            timer.cancel()
+            self._watch(after)
 
-        `highlight`: our nick is in it. What its rules say may bring the channel back, or a notice in its place.
+    def wakes(self, done: Applied, loop_now: float, *, highlight: bool) -> bool:
+        """Whether its rules bring a hidden channel back for this line; `highlight`: our nick is in it."""
+        if done.kind not in _MESSAGES or not done.is_channel:
+            return False
+        folded = self._network.fold(done.target)
+        self._touched(folded, loop_now, highlight=highlight)
+        return folded in self._hidden and not done.own and self._matches(folded, "reattach_on", highlight=highlight)
+
+    def entry(self, entry: Entry, done: Applied, asker: Attachment | None, *, highlight: bool) -> Entry | None:
+        """The entry as clients may see it; None for one that is of hidden channels only.
+
+        What answers somebody, `asker` sees all the same. The rules may put a notice in place of a message.
         """
-        folded = self._network.fold(done.target) if done.is_channel else ""
-        if done.kind in _MESSAGES and folded:
-            self._touched(folded, turn, highlight=highlight)
-            if folded in self._hidden and not done.own and self._matches(folded, "reattach_on", highlight=highlight):
-                self.attach(done.target)
-        if not self._hidden:
+        if not self._hidden or entry.only is not None or not self._hidden_only(entry, done):
             return entry
+        if done.kind == "part" and done.me:
+            self._hidden.discard(self._network.fold(done.target))  # left for good, so seen when it is joined again
+            self._keep(done.target, detached=False)
+        if asker is not None:
+            return entry._replace(only=asker)
+        folded = self._network.fold(done.target)
+        if done.kind in _MESSAGES and not done.own and self._matches(folded, "relay_detached", highlight=highlight):
+            return self._relay(entry, done)
+        return None
+
+    def _hidden_only(self, entry: Entry, done: Applied) -> bool:
+        message, fold = entry.message, self._network.fold
+        if message.command in _OF_CHANNELS:
+            return any(fold(param) in self._hidden for param in message.params[1:3])
         if done.kind in _MESSAGES or done.kind in _OF_ONE_CHANNEL:
-            if folded not in self._hidden or entry.only is not None:
-                return entry
-            if done.kind in _MESSAGES and not done.own and self._matches(folded, "relay_detached", highlight=highlight):
-                return self._relay(entry, done)
-            return None
-        if done.channels and all(self._network.fold(name) in self._hidden for name in done.channels) and not done.me:
-            return None
-        return entry
+            return done.is_channel and fold(done.target) in self._hidden
+        return bool(done.channels) and not done.me and all(fold(name) in self._hidden for name in done.channels)
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
@@ -122,9 +150,9 @@ class Detached:
         message = Message("NOTICE", [self._network.state.nick, words], source=SERVICE_MASK)
         return entry._replace(message=message, msgid="", row=-1, talk=False, parts=())
 
-    def _touched(self, folded: str, turn: Turn, *, highlight: bool) -> None:
+    def _touched(self, folded: str, loop_now: float, *, highlight: bool) -> None:
         if folded in self._timers and self._matches(folded, "detach_on", highlight=highlight):
-            self._active[folded] = turn.loop_now
+            self._active[folded] = loop_now
 
     def _watch(self, folded: str) -> None:
         timer = self._timers.pop(folded, None)

@@ -153,14 +153,25 @@ class Question:
 class Turn:
     """What one read of the network leads to: entries for the clients and one batch for the file."""
 
-    __slots__ = ("batch", "entries", "loop_now", "now")
+    __slots__ = ("_release", "batch", "entries", "loop_now", "now")
 
     def __init__(self, release: Callable[[list[Entry], Batch, bool], None], now: int, loop_now: float) -> None:
+        self._release = release
+        self.now = now
+        self.loop_now = loop_now
+        self._begin()
+
+    def _begin(self) -> None:
+        release = self._release
         entries: list[Entry] = []
         self.entries = entries
         self.batch = Batch(lambda done, stored: release(entries, done, stored))
-        self.now = now
-        self.loop_now = loop_now
+
+    def split(self) -> Batch:
+        """What it has led to so far, to be submitted; what comes now is another batch."""
+        done = self.batch
+        self._begin()
+        return done
 
     @property
     def empty(self) -> bool:

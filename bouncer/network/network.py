@@ -16,9 +16,10 @@ from bouncer.clock import now_ms
 from bouncer.errors import ConnectError, UnsafeLineError
 from bouncer.events import Event, ServerState
 from bouncer.irc.message import Message, as_text, serialise
-from bouncer.irc.welcome import channel_burst
+from bouncer.irc.welcome import burst_messages
 from bouncer.journal import Batch, Change
 from bouncer.network import startup
+from bouncer.network.entry import Entry
 from bouncer.network.login import NetworkLogin
 from bouncer.network.outgoing import SAYS
 from bouncer.network.settings import load
@@ -343,24 +344,33 @@ class Network(Traffic):
     # -- channels that clients see or not ---------------------------------------------------------------------------
 
     def show_channel(self, name: str) -> None:
-        """Show a channel to every client as if we had joined it just now."""
+        """Show a channel to every client as if we had joined it just now, behind what is on its way."""
         channel = self.state.channels.find(name)
         if channel is None:
             return
-        for attachment in self.attachments:
-            if attachment.holding:
-                continue
-            realname = self.settings.params.realname
-            behind, caps = self.marker_lines(channel.name), attachment.caps
-            lines = channel_burst(self.state, channel, self.source, caps, realname=realname, behind=behind)
-            attachment.client.write(b"".join(lines))
-            self.owner.group.spawn(
-                self._play(attachment, channel.name), name=f"shown-{self.tenant_id}-{self.server_id}"
-            )
+        burst = burst_messages(self.state, channel, self.source, self.settings.params.realname)
+        now, folded = now_ms(), self.fold(name)
+        entries = [Entry(msg, now, "", implicit=msg.command in ("353", "366")) for msg in burst]
+        entries[0] = entries[0]._replace(behind=self.marker_lines(channel.name))
 
-    async def _play(self, attachment: Attachment, name: str) -> None:
-        async with tenant.switch(self.owner.user_id):
-            await attachment.play_channel(self.fold(name))
+        def release(batch: Batch, stored: bool) -> None:
+            self._release(entries, batch, stored)
+            for attachment in self.attachments:
+                if attachment.wants_played(folded, self.released_id):
+                    task = self._play(attachment)
+                    self.owner.group.spawn(task, name=f"shown-{self.tenant_id}-{self.server_id}")
+
+        self._submit(Batch(release))
+
+    async def _play(self, attachment: Attachment) -> None:
+        try:
+            async with tenant.switch(self.owner.user_id):
+                await attachment.play_channels()
+        except (ConnectionError, TimeoutError):
+            attachment.client.drop("too slow")
+        except Exception:
+            log.exception("playback failed")
+            attachment.client.drop("the history cannot be read")
 
     def hides(self, channel: str) -> bool:
         """Whether clients do not see this channel, although we are on it."""
@@ -369,7 +379,10 @@ class Network(Traffic):
     def hide_channel(self, name: str) -> None:
         """Tell every client that we are no longer on it."""
         if name in self.state.channels:
-            self._show(Message("PART", [self.state.channels[name].name, "Detached"], source=self.state.mask))
+            self._show(self._parted(self.state.channels[name].name, "Detached"))
+
+    def _parted(self, channel: str, reason: str) -> Message:
+        return Message.parse(serialise("PART", [channel, reason], self.state.mask, colon=True))
 
     # -- to the clients --------------------------------------------------------------------------------------------
 

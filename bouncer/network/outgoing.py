@@ -249,8 +249,6 @@ class Outgoing:
             text = question.params[1] if len(question.params) > 1 else ""
             for target in question.params[0].split(","):
                 self._own.sent(Said(question, target, self.fold(target), text))
-            if "echo-message" not in self.caps:
-                self._barriers.after(lambda turn: self._taken(question, turn))
         question.awaited = self._router.asked(question, command, question.params, loop_now)
         if question.label:
             question.reply = Reply(question, self.source)
@@ -259,6 +257,8 @@ class Outgoing:
     def _passed(self, question: Question, turn: Turn) -> None:
         """The network has dealt with a line: unless an answer with an end is under way, that was it."""
         reply = question.reply
+        if question.command in SAYS and "echo-message" not in self.caps:
+            self._taken(question, turn)
         if not question.awaited:
             self._router.drop(question)
         if reply is not None:

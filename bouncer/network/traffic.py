@@ -78,8 +78,8 @@ class Traffic(Replies):
             self.released_id = max(self.released_id, ids[-1])
         if entries:
             self._fanout.send(entries, ids)
-            if self.owner.hub.subscriptions:
-                self._publish(entries, batch)
+        if (entries or batch.rows) and self.owner.hub.subscriptions:
+            self._publish(entries, batch)
 
     def marker_lines(self, name: str) -> tuple[tuple[str, bytes], ...]:
         """How far a channel or nick has been read, for each capability that tells it (bytes with CR LF)."""
@@ -158,6 +158,9 @@ class Traffic(Replies):
                 return
         elif done.own:
             question, only, skip, stored = self._ours(msg, question, done)
+        if self.detached and self.detached.wakes(done, turn.loop_now, highlight=self._highlights(done)):
+            self._submit(turn.split())  # what was said before is played, this and what follows is live
+            self.detached.attach(done.target)
         row = self._ingest.add(turn.batch, msg, done, time_ms, msgid) if stored else -1
         instead = self._follow(msg, done, old_nick, question, turn) if kind in _EVENTFUL else None
         if kind == "isupport":
@@ -180,7 +183,8 @@ class Traffic(Replies):
         if entry.instead is not None and entry.instead[0] == "extended-monitor":
             turn.entries += [entry._replace(only=watcher) for watcher in self.monitors.watchers(done.nick)]
             return
-        seen = self._visible(entry, done, turn) if self.detached else entry
+        asker = question.attachment if question is not None else None
+        seen = self.detached.entry(entry, done, asker, highlight=self._highlights(done)) if self.detached else entry
         if seen is None:
             return
         if question is None:
@@ -188,10 +192,8 @@ class Traffic(Replies):
         else:
             self._add(seen, question, turn)
 
-    def _visible(self, entry: Entry, done: Applied, turn: Turn) -> Entry | None:
-        """What clients are shown of a line while some channels are hidden from them."""
-        highlight = entry.talk and mentions(done.text, self.state.nick, self.state.isupport.casemap)
-        return self.detached.entry(entry, done, turn, highlight=highlight)
+    def _highlights(self, done: Applied) -> bool:
+        return done.kind in TALK and mentions(done.text, self.state.nick, self.state.isupport.casemap)
 
     def show_channel(self, name: str) -> None:
         """Show a channel to every client as if we had joined it just now."""
@@ -245,11 +247,13 @@ class Traffic(Replies):
             channel = self.state.channels.find(done.target)
             if channel is None:
                 return None
+            self.detached.renamed(done.text, done.target)
             words = (msg.param(0), msg.param(2), self.settings.params.realname)
             return "draft/channel-rename", rename_fallback(self.state, channel, self.source, *words)
         if done.own:
             return None
-        found = ((name, self.state.channels.find(name)) for name in done.channels)
+        seen = (name for name in done.channels if not self.detached.hides(name))
+        found = ((name, self.state.channels.find(name)) for name in seen)
         letters = [(name, channel.members.find(done.nick) or "") for name, channel in found if channel is not None]
         return "chghost", tuple(chghost_fallback(msg, letters))
 
@@ -363,7 +367,7 @@ class Traffic(Replies):
         talk = done.kind in TALK
         private = talk and self._private(done)
         entry = Entry(msg, turn.now, msgid, row, only, skip, talk, private, question.attachment)
-        self._add(entry, question, turn)
+        self._hand_on(entry, done, question, turn)
 
     def _private(self, done: Applied) -> bool:
         """Whether a word of ours is for somebody else alone."""
