@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bouncer.service.tokens import ScramLookup
 
 WRONG = "Invalid username or password"
+APP_PASSWORD = "This account signs in with two factors: make an app password for this client in the panel"  # noqa: S105 - words
+"""Who reads it knew the password, which the panel's next question would tell them too."""
 
 
 class _Exchange(NamedTuple):
@@ -57,6 +59,8 @@ class Entrance:
             raise Refused(str(error)) from error
         if user is None:
             raise Refused(WRONG)
+        if await self._service.second_factors.on(user.id):
+            raise Refused(APP_PASSWORD)
         return Admission(user.id, user.name, "password", "")
 
     async def exchange(self, client: Client, data: bytes) -> Challenge | Admission:

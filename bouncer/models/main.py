@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bouncer.clock import now_ms
-from bouncer.models.types import NAMING, flag, words
+from bouncer.models.types import NAMING, Encrypted, flag, words
 
 
 class MainBase(DeclarativeBase):
@@ -95,3 +95,62 @@ class ClientCertificate(MainBase):
     created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
     last_used_at: Mapped[int | None] = mapped_column(BigInteger())
     last_address: Mapped[str] = words()
+
+
+class SecondFactor(MainBase):
+    """The secret of the codes (RFC 6238) that a user signs in with beside the password; IRC takes no password then.
+
+    `last_step` is the newest time step a code was taken for: none is taken twice.
+    """
+
+    __tablename__ = "second_factors"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str] = mapped_column(Encrypted())
+    last_step: Mapped[int] = mapped_column(BigInteger(), default=0, server_default="0")
+    created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+
+
+class RecoveryCode(MainBase):
+    """A code that stands in for one of the second factor, once; here is the SHA-256 of it in hex."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64))
+    used_at: Mapped[int | None] = mapped_column(BigInteger())
+
+
+class Invite(MainBase):
+    """A link with which one person can make themselves an account; of the token only the SHA-256 in hex is here."""
+
+    __tablename__ = "invites"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    note: Mapped[str] = words()
+    created_at: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    expires_at: Mapped[int] = mapped_column(BigInteger())
+
+
+class AuditEntry(MainBase):
+    """What somebody did to the installation or to an account; names are as they were, a deleted user's a number.
+
+    `actor_id` and `subject_id` are ids of users, without a reference: entries outlive them.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    time: Mapped[int] = mapped_column(BigInteger(), default=now_ms)
+    actor_id: Mapped[int | None]
+    actor: Mapped[str] = words()
+    action: Mapped[str] = words()
+    subject_id: Mapped[int | None]
+    subject: Mapped[str] = words()
+    detail: Mapped[str] = words()
+    address: Mapped[str] = words()

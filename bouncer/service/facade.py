@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bouncer.service.attention import Attention
+from bouncer.service.audit import Audit
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
 from bouncer.service.figures import Figures
 from bouncer.service.files import TenantFiles
 from bouncer.service.histories import Histories
+from bouncer.service.invites import Invites
+from bouncer.service.second_factor import SecondFactors
 from bouncer.service.servers import Servers
 from bouncer.service.talk import Talk
 from bouncer.service.tokens import Tokens
@@ -28,6 +31,7 @@ class Service:
     """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
 
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
+    `second_factors` are the codes of a sign-in to the panel, `invites` lead to accounts, `audit` is who did what.
     `figures` are what is counted for pictures. `trials` connect to a network without anything being stored.
     `talk` is for words of a person who sits at no client, `attention` is what they want to be told of.
     `tokens` and `certificates` are what lets clients in beside the password.
@@ -38,7 +42,10 @@ class Service:
         self.config = config
         self.main = main
         self.live = live
-        self.users = Users(main, tenants, live, config.storage.first_password)
+        self.audit = Audit(main)
+        self.users = Users(main, tenants, live, config.storage.first_password, self.audit)
+        self.second_factors = SecondFactors(main, self.users.throttle, live, self.audit)
+        self.invites = Invites(main, self.users, self.audit)
         self.servers = Servers(config, self.users, live)
         self.trials = Trials(self.servers)
         self.channels = Channels(live)
@@ -47,7 +54,7 @@ class Service:
         self.talk = Talk(live)
         self.attention = Attention(live)
         self.figures = Figures()
-        self.tenants = TenantFiles(self.users, tenants, live)
+        self.tenants = TenantFiles(self.users, tenants, live, self.second_factors.encrypt_anew)
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
 

@@ -31,8 +31,9 @@ FAILURES = (BouncerError, OSError, sqlite3.Error, SQLAlchemyError)
 class TenantFiles:
     """`progress` is called as (done, total, user name, words of failure or "") after each file."""
 
-    def __init__(self, users: Users, tenants: Tenants, live: Live) -> None:
+    def __init__(self, users: Users, tenants: Tenants, live: Live, encrypt_main: Callable[[], Awaitable[None]]) -> None:
         self._users = users
+        self._encrypt_main = encrypt_main
         self._tenants = tenants
         self._live = live
         self._rotating = asyncio.Lock()
@@ -79,6 +80,7 @@ class TenantFiles:
         keys = vault.installed()
         async with self._rotating:  # of two at once, one would forget the key that the other still encrypts with
             await asyncio.to_thread(keys.add_key)
+            await self._encrypt_main()
             await self._each(await self._users.list(), self._encrypt_anew, progress)
             await asyncio.to_thread(keys.retire_old_keys)
 

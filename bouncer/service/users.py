@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bouncer.database import MainDatabase
+    from bouncer.service.audit import Audit
     from bouncer.service.live import Live
     from bouncer.tenant import Tenants
 
@@ -45,8 +46,9 @@ UNSET = Unset()
 class Users:
     """All functions are async and give detached `User` rows. Names are matched exactly; they have no capitals."""
 
-    def __init__(self, main: MainDatabase, tenants: Tenants, live: Live, first_password: Path) -> None:
+    def __init__(self, main: MainDatabase, tenants: Tenants, live: Live, first_password: Path, audit: Audit) -> None:
         self._main = main
+        self._audit = audit
         self._first_password = first_password
         self._tenants = tenants
         self._live = live
@@ -94,7 +96,7 @@ class Users:
             await asyncio.shield(self._forget_row(user.id))
             raise
         await self._live.nudge(user.id)
-        log.info("user %s was added", user.name)
+        await self._audit.note("user added", user.id, user.name, "as admin" if admin else "")
         return user
 
     async def first_admin(self, name: str = "admin") -> tuple[User, str] | None:
@@ -127,6 +129,7 @@ class Users:
             await session.execute(ended if keep_session is None else ended.where(Session.id != keep_session))
             await session.commit()
         await asyncio.to_thread(_forget_first_password, self._first_password, user.name)
+        await self._audit.note("password set", user_id, user.name, "for one time" if temporary else "")
 
     async def set_email(self, user_id: int, email: str | None) -> None:
         """The address one may sign in with in the panel, None for none; raises InvalidError, ConflictError."""
@@ -150,9 +153,20 @@ class Users:
                 await session.execute(delete(Session).where(Session.user_id == user_id))
             user.enabled = enabled
             await session.commit()
+        await self._audit.note("user enabled" if enabled else "user disabled", user_id, user.name)
         if not enabled:
             await self._live.forget(user_id, "account disabled")
         await self._live.nudge(user_id)
+
+    async def set_admin(self, user_id: int, admin: bool) -> None:
+        """Make a user an admin, or no longer; raises RefusedError for the last one."""
+        async with self._main.session() as session:
+            user = await _get(session, user_id)
+            if not admin:
+                await _not_the_last_admin(session, user)
+            user.admin = admin
+            await session.commit()
+        await self._audit.note("made an admin" if admin else "no longer an admin", user_id, user.name)
 
     async def delete(self, user_id: int) -> None:
         """Remove a user and every byte of theirs; raises RefusedError for the last admin.
@@ -172,7 +186,8 @@ class Users:
             log.warning("user %s had no file", user.name)
         await self._main.purge_user(user_id)
         await self._live.nudge(user_id)
-        log.info("user %d was deleted", user_id)
+        await self._audit.note("user deleted", user_id)
+        await self._audit.forget(user_id)
 
     async def set_limits(
         self, user_id: int, *, max_servers: int | Unset | None = UNSET, max_disk_mb: int | Unset | None = UNSET
@@ -192,6 +207,8 @@ class Users:
             for name, value in values.items():
                 setattr(user, name, value)
             await session.commit()
+        limits = f"servers {user.max_servers}, disk {user.max_disk_mb} MB".replace("None MB", "default")
+        await self._audit.note("limits set", user_id, user.name, limits.replace("None", "default"))
         await self._live.nudge(user_id)
         return user
 
