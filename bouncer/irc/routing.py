@@ -108,7 +108,7 @@ QUERIES: dict[str, Query] = {
     "TRACE": _query("200 201 202 203 204 205 206 207 208 209 261", "262", "402 481", end="262"),
     "HELP": _query("704 705", "706", "292 524", end="706"),
     "KNOCK": _query("", "711", "401 403 471 480 712 713 714", keyed=True),
-    "INVITE": _query("301", "341", "401 403 442 443 482 518", keyed=True),
+    "INVITE": _query("301", "341", "401 403 442 443 482 518", tail="301", keyed=True),
     "INVITE list": _query("336", "337"),
     "JOIN": _query("", "", "403 405 407 437 448 470 471 473 474 475 476 477 479 480 485 489 495 500 520", keyed=True),
     "PART": _query("", "", "403 442", keyed=True),
@@ -132,6 +132,8 @@ _STANDARD_REPLIES = frozenset({"FAIL", "NOTE", "WARN"})
 _NAMES_NOTHING = frozenset({"411", "412", "431", "438", "447", "481", "501", "502"})
 # These name what they are about, so where that is nothing asked for they answer nothing asked.
 _NAMES_TARGET = frozenset({"401", "403", "404", "441", "442", "443", "482"})
+# Rows of WHO and LIST name what was found, which another may have asked for: they go by order alone.
+_NAMES_FOUND = frozenset({"321", "322", "352", "354"})
 # Where what was asked for stands among the parameters of a command; the first by default.
 _KEYS_AT = {"INVITE": (0, 1), "WHOIS": (-1,)}
 
@@ -297,7 +299,7 @@ class Router(Generic[C]):
             if found is not None or number in _STANDARD_REPLIES:
                 return found
         alive = [entry for entry in alive if number in entry.query.numerics]
-        named = self._named(msg)
+        named = self._named(msg) if number not in _NAMES_FOUND else set()
         naming = [entry for entry in alive if not named.isdisjoint(entry.keys)]
         if not naming and number in _NAMES_NOTHING:
             naming = alive

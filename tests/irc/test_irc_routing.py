@@ -81,6 +81,18 @@ def test_mode_questions_by_their_kind() -> None:
     assert who_gets(routes, "221 me +i", "501 me :Unknown") == ["c", "b"]
 
 
+def test_what_is_found_does_not_say_who_asked() -> None:
+    routes = router()
+    ask(routes, "a", "WHO bob")
+    ask(routes, "b", "WHO #x")
+    row = "352 me #x u h s bob H :0 r"
+    assert who_gets(routes, row, "315 me bob :End", row, "315 me #x :End") == list("aabb")
+    ask(routes, "a", "LIST")
+    ask(routes, "b", "LIST #x")
+    row = "322 me #x 1 :"
+    assert who_gets(routes, "321 me C :U", row, "323 me :End", "321 me C :U", row, "323 me :End") == list("aaabbb")
+
+
 def test_what_may_follow_the_end_goes_with_it() -> None:
     routes = router()
     ask(routes, "a", "LUSERS")
