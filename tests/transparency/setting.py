@@ -149,6 +149,21 @@ class Setting:
         password = f"alice/net@{kind}{next(self._logins)}:{PASSWORD}"
         return await Actor.connect(self.house.port, "alice", KINDS[kind], password=password, only=caps)
 
+    async def supplied(self, script: str, caps: set[str]) -> Transcripts:
+        """A script by a client with what the network has, and by one that labels and has more from the bouncer."""
+        await self._leave()
+        direct = await Actor.connect(self.direct.port, "alice", KINDS["all"])
+        behind = await self.attach("labels", caps)
+        self.behind.patient = True
+        try:
+            return Transcripts(
+                await self.direct.play(direct, script), await self.behind.play(behind, script, labels=True)
+            )
+        finally:
+            self.behind.patient = False
+            await direct.quit("done")
+            await behind.quit("done")
+
     async def together(self, kinds: Sequence[str], turns: Sequence[int]) -> list[Transcripts]:
         """What clients of these kinds get: each alone on the network, all at once behind the bouncer.
 

@@ -209,6 +209,8 @@ class Stage:
     def __init__(self, port: int, *, plain: bool, services: bool = False) -> None:
         self.port = port
         self.has_services = services
+        self.patient = False
+        """Whether a PING of `me` comes before the question nobody else asks: labels of the bouncer may take longer."""
         self.plain = plain
         self._spare: list[Actor] = []
         self._numbers = itertools.count(1)
@@ -291,7 +293,7 @@ class Stage:
                 lines = [labelled(line, f"L{next(numbers)}") for line in lines]
             actor.send(*lines)
             heard[who] = await actor.services() if self.has_services else []
-            if who != "me":
+            if who != "me" or self.patient:
                 heard[who] += await actor.barrier()
         heard["me"] = [*heard.get("me", []), *await me.fence()]
         for nick, actor in self.actors.items():
