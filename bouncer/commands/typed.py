@@ -47,7 +47,7 @@ async def say(network: Network, msg: Message) -> list[Reply]:
     if not network.ask_all(None, lines, hook=heard.take):
         raise RefusedError(f"not sent: too much waits for {network.settings.name}")
     if not heard.ends:
-        network.behind(heard.over)
+        network.behind(lambda _turn: heard.over())
     try:
         async with asyncio.timeout(network.owner.config.timeouts.reply_s):
             await heard.done

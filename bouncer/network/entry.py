@@ -123,7 +123,7 @@ class Question:
     """
 
     __slots__ = (
-        *("answered", "attachment", "awaited", "command", "deadline", "hook"),
+        *("answered", "attachment", "awaited", "command", "deadline", "hook", "then"),
         *("label", "ours", "params", "reply", "tags"),
     )
 
@@ -146,6 +146,8 @@ class Question:
         self.answered = False
         self.awaited = False
         self.reply: Reply | None = None
+        self.then: Callable[[Turn], None] | None = None
+        """Called where a client's PING would be answered."""
         self.hook: Callable[[Message], None] | None = None
         """Shown the answer to a question of ours."""
 

@@ -21,7 +21,7 @@ from bouncer.journal import Batch, Change
 from bouncer.network import startup
 from bouncer.network.entry import Entry
 from bouncer.network.login import NetworkLogin
-from bouncer.network.outgoing import SAYS
+from bouncer.network.rejoin import Rejoin
 from bouncer.network.settings import load
 from bouncer.network.traffic import Traffic
 from bouncer.upstream import Backoff, Upstream
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bouncer.network.attachment import Attachment
+    from bouncer.network.entry import Turn
     from bouncer.network.outgoing import Owner
     from bouncer.network.settings import ServerSettings
     from bouncer.upstream import NoteKind
@@ -62,6 +63,7 @@ class Network(Traffic):
         self._stopping = False
         self._place = 0
         self._refused = False
+        self._rejoin = Rejoin(self)
 
     # -- what it is like now ---------------------------------------------------------------------------------------
 
@@ -167,6 +169,7 @@ class Network(Traffic):
                 self._kick.clear()
                 if not self.settings.enabled:
                     self._enter("disconnected")
+                    self._alone(lambda turn: self._close_left("Disconnected", turn))
                     await self._kick.wait()
                     continue
                 await self._refresh()
@@ -313,6 +316,13 @@ class Network(Traffic):
                 self.send(serialise("JOIN", params))
             except UnsafeLineError as error:
                 self._tell(f"a channel cannot be joined: {error}")
+        self.behind(lambda turn: self._close_left("Not joined again", turn))
+
+    def _close_left(self, reason: str, turn: Turn) -> None:
+        """Channels that clients have open from before, and that we are not on, are parted in their eyes."""
+        for name, attachments in self._rejoin.left(self.state.channels):
+            message = self._parted(name, reason)
+            turn.entries += [Entry(message, turn.now, "", only=attachment) for attachment in attachments]
 
     def _lost(self, reason: str) -> None:
         """The connection is gone: rosters are emptied, clients told, unsent lines answered."""
@@ -325,10 +335,12 @@ class Network(Traffic):
         self.presence.stop()
         if self._login is not None:
             self._login.end("the connection was lost")
+        self._alone(lambda turn: self._unsent(unsent, turn))
         self._alone(self._give_up)
         self._barriers.reset()
         self._batches.reset()
         self._joins.clear()
+        self._rejoin.lost(self.state.channels.values(), self.attachments)
         self.state.reset()
         changes = [Change(sql.ALL_LEFT, (self.server_id,)), Change(sql.ALL_ROSTERS_CLEAR, (self.server_id,))]
         self._submit(Batch(lambda _batch, _stored: None, changes=changes))
@@ -336,9 +348,8 @@ class Network(Traffic):
         self._enter("failed" if self._refused else "disconnected")
         if was_up or self._backoff.attempt == 0:
             self._tell(f"Not connected to {self.settings.name}: {reason}")
-        for question in unsent:
-            if question.command in SAYS and question.attachment is not None:
-                self._tell(f"Not sent to {' '.join(question.params)}", question.attachment)
+        if self._refused:
+            self._alone(lambda turn: self._close_left("Disconnected", turn))
         self.on_capabilities()
 
     # -- channels that clients see or not ---------------------------------------------------------------------------
@@ -397,6 +408,7 @@ class Network(Traffic):
         if attachment in self.attachments:
             self.attachments.remove(attachment)
         attachment.close()
+        self._rejoin.gone(attachment)
         self.monitors.gone(attachment)
         self.presence.changed()
         self.save_receipts()

@@ -175,10 +175,13 @@ class Outgoing:
             self._queue.send(msg.raw)
         return True
 
-    def behind(self, call: Callable[[], None]) -> bool:
-        """Call it once the network has dealt with all that was asked before; False, or never: it is gone."""
+    def behind(self, call: Callable[[Turn], None]) -> bool:
+        """Call it, with the turn it happens in, once the network has dealt with all that was asked before.
+
+        False, or never: it is gone.
+        """
         question = Question(None, "PING", [])
-        question.hook = lambda _msg: call()
+        question.then = call
         return self.up and self._queue.send(b"", question)
 
     def polls(self, msg: Message) -> bool:
@@ -218,8 +221,8 @@ class Outgoing:
         self._watch()
 
     def _pong_client(self, question: Question, turn: Turn) -> None:
-        if question.hook is not None:
-            question.hook(Message("PONG"))
+        if question.then is not None:
+            question.then(turn)
         if question.answered or question.attachment is None:
             return
         question.answered = True
@@ -274,6 +277,26 @@ class Outgoing:
 
     def _kept_to_ourselves(self, question: Question, turn: Turn) -> None:
         raise NotImplementedError
+
+    def _unsent(self, questions: list[Question], turn: Turn) -> None:
+        """The connection is gone before these lines could leave: who asked is told, with its label."""
+        for question in questions:
+            self._labels.settle(question.ours)
+            attachment, params, number = question.attachment, question.params, ""
+            if attachment is None or question.command == "PING":
+                continue
+            words = f"Not sent: {self.settings.name} is not connected any more"
+            if question.command in SAYS and params:
+                number, params = "404", params[:1]
+            elif question.command == "BATCH" and len(params) > 2:
+                number, params = "404", params[2:3]
+            else:
+                number, params = self._router.end(question.command, params), params[:1]
+            message = Message(number, [self.nick, *params, words], source=self.source)
+            if not number:
+                message = Message("NOTICE", [self.nick, f"{question.command}: {words}"], source=self.source)
+            tag = label_tag(question)
+            turn.entries.append(Entry(message, turn.now, "", only=attachment, asker=attachment, tag=tag))
 
     def _give_up(self, turn: Turn) -> None:
         """The connection is gone: what was on its way is answered, what was said and not refused is kept."""
