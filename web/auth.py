@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp_session
 
+from bouncer.clock import now_ms
 from web.sessions import SIGNED_IN
 
 if TYPE_CHECKING:
@@ -19,6 +20,20 @@ async def sign_in(request: web.Request, user_id: int) -> None:
     """Start a session with a new token for this user; the one the browser had ends."""
     session = await aiohttp_session.new_session(request)
     session["user_id"] = user_id
+    session["confirmed_at"] = now_ms()
+
+
+async def confirmed(request: web.Request) -> None:
+    """This browser has just given the password again."""
+    (await aiohttp_session.get_session(request))["confirmed_at"] = now_ms()
+
+
+def confirm_path(request: web.Request) -> str:
+    """The page that asks for the password, and leads on to what was wanted: after a form, to the page it is on."""
+    wanted = request.raw_path
+    if request.method not in ("GET", "HEAD"):
+        wanted = urlsplit(request.headers.get("Referer", "")).path or HOME
+    return f"/account/confirm?next={quote(local_path(wanted), safe='')}"
 
 
 async def sign_out(request: web.Request) -> None:

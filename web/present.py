@@ -183,6 +183,13 @@ def milliseconds(value: int) -> str:
     return f"{value} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
+def size(number: int) -> str:
+    """Bytes in words, by thousands."""
+    if number < 1_000_000:
+        return f"{max(1, round(number / 1000))} kB"
+    return f"{number / 1e6:,.1f} MB" if number < 1_000_000_000 else f"{number / 1e9:,.2f} GB"
+
+
 def iso(ms: int) -> str:
     """For `<time datetime>`."""
     return _moment(ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"

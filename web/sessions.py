@@ -17,6 +17,8 @@ from bouncer.models.main import Session as SessionRow
 from bouncer.models.main import User
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement
 
     from bouncer.database import MainDatabase
@@ -40,6 +42,8 @@ class SignedIn:
     admin: bool
     password_temporary: bool
     session_id: int
+    confirmed_at: int = 0
+    """When this browser last gave the password, ms UTC."""
 
 
 SIGNED_IN = web.RequestKey("signed_in", SignedIn)
@@ -84,8 +88,9 @@ class SessionRows(AbstractStorage):
             if now - used >= TOUCH_MS:
                 await db.execute(update(SessionRow).where(SessionRow.id == session_id).values(last_used_at=now))
                 await db.commit()
-        request[SIGNED_IN] = SignedIn(user_id, name, admin, temporary, session_id)
-        stored: SessionData = {"created": created // 1000, "session": {**json.loads(data), "user_id": user_id}}
+        values = json.loads(data)
+        request[SIGNED_IN] = SignedIn(user_id, name, admin, temporary, session_id, values.get("confirmed_at", 0))
+        stored: SessionData = {"created": created // 1000, "session": {**values, "user_id": user_id}}
         return Session(token, data=stored, new=False, max_age=self.max_age)
 
     async def save_session(self, request: web.Request, response: web.StreamResponse, session: Session) -> None:
@@ -116,11 +121,19 @@ class SessionRows(AbstractStorage):
         async with self._main.session() as db:
             return (await db.execute(query)).first() is not None
 
-    async def others(self, signed_in: SignedIn) -> int:
-        """How many sessions this user has besides this one."""
-        query = select(SessionRow.id).where(*_others(signed_in))
+    async def list(self, signed_in: SignedIn) -> Sequence[SessionRow]:
+        """The browsers that are signed in as this user, the one used last first."""
+        mine = (SessionRow.user_id == signed_in.id, SessionRow.expires_at > now_ms())
         async with self._main.session() as db:
-            return len((await db.execute(query)).all())
+            return list(await db.scalars(select(SessionRow).where(*mine).order_by(SessionRow.last_used_at.desc())))
+
+    async def end(self, signed_in: SignedIn, session_id: int) -> bool:
+        """Sign one of this user's browsers out; False when there is no such one."""
+        mine = (SessionRow.user_id == signed_in.id, SessionRow.id == session_id)
+        async with self._main.session() as db:
+            done = await db.execute(delete(SessionRow).where(*mine))
+            await db.commit()
+        return bool(done.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
 
     async def end_others(self, signed_in: SignedIn) -> None:
         """Sign this user out everywhere else."""

@@ -9,6 +9,7 @@ from bouncer.service.audit import Audit
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
+from bouncer.service.downloads import Downloads
 from bouncer.service.figures import Figures
 from bouncer.service.files import TenantFiles
 from bouncer.service.histories import Histories
@@ -32,6 +33,7 @@ class Service:
 
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
     `second_factors` are the codes of a sign-in to the panel, `invites` lead to accounts, `audit` is who did what.
+    `downloads` are the files people take their data away in.
     `figures` are what is counted for pictures. `trials` connect to a network without anything being stored.
     `talk` is for words of a person who sits at no client, `attention` is what they want to be told of.
     `tokens` and `certificates` are what lets clients in beside the password.
@@ -55,6 +57,7 @@ class Service:
         self.attention = Attention(live)
         self.figures = Figures()
         self.tenants = TenantFiles(self.users, tenants, live, self.second_factors.encrypt_anew)
+        self.downloads = Downloads(self.tenants, config.storage.path / "downloads")
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
 

@@ -67,10 +67,15 @@ class TenantFiles:
         finally:
             await self._live.nudge(user_id)
 
-    async def export(self, user_id: int, path: Path, form: str) -> None:
-        """Write the history as `jsonl`, `text` or `sqlite`, without secrets, with all received before the call."""
+    async def export(
+        self, user_id: int, path: Path, form: str, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Write the history as `jsonl`, `text` or `sqlite`, without secrets, with all received before the call.
+
+        `progress(done, all)` is called on another thread.
+        """
         await self._live.flush(user_id)
-        await self._tenants.export(user_id, path, form)
+        await self._tenants.export(user_id, path, form, progress)
 
     async def rotate_secrets(self, progress: Callable[[int, int, str, str], None]) -> None:
         """Encrypt every stored secret with a new key, then forget the old ones; backups keep secrets of the old key.
