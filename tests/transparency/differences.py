@@ -61,6 +61,14 @@ DIFFERENCES: tuple[Difference, ...] = (
         sessions="labels-of-talk multiline",
     ),
     Difference(
+        r"(?<= FAIL BATCH MULTILINE_INVALID_TARGET #room #other ):.*",
+        "the bouncer takes a message of several lines as a whole, and says itself what is wrong with one",
+        ":<words>",
+        networks="modern",
+        kinds="labels all",
+        sessions="multiline",
+    ),
+    Difference(
         r"^me< :friend!\S+ (QUIT :Changing host|JOIN .*#room.*|MODE #room .*)$",
         "clients without chghost are told of a new host by QUIT, JOIN and MODE, as the specification wants of servers",
         networks="modern",

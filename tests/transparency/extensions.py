@@ -118,6 +118,7 @@ EXTENSIONS: dict[str, str] = {
         me: {_lines("2", "friend", "five", "six")}
         friend: {_lines("x", "alice", "seven", "+eight", command="NOTICE")}
         me: {_lines("3", "#room", "nine", "ten", tags="@+draft/reply=abc ")}
+        me: BATCH +4 draft/multiline #room && @batch=4 PRIVMSG #room :a && @batch=4 PRIVMSG #other :b && BATCH -4
         me: {_lines("5", "nobody", "a")}
     """,
     "labels-of-talk": """

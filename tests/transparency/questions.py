@@ -11,7 +11,7 @@ QUESTIONS = (
     *("WHO #room", "WHOIS friend", "NAMES #room", "MODE #room b", "MODE #room", "TOPIC #room", "LIST", "WHOWAS nobody"),
     *("WHOIS nobody", "WHO friend", "WHO #room %tcnf,77", "USERHOST friend", "ISON friend other", "LUSERS", "MOTD"),
     *("TIME", "ADMIN", "INFO", "LINKS", "STATS u", "TOPIC #nowhere", "MODE #nowhere", "NAMES #nowhere"),
-    *("INVITE friend #room", "JOIN nochannel", "PART #nowhere", "KNOCK #nowhere"),
+    *("INVITE friend #room", "JOIN nochannel", "PART #nowhere", "KNOCK #nowhere", "PRIVMSG nobody :x"),
     *("WHOIS other", "WHO other", "FROBNICATE", "MODE alice", "NAMES #room", "WHO #room"),
     *("KICK #room friend", "MODE #room +o", "VERSION"),
 )  # fmt: skip

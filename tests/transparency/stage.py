@@ -24,7 +24,7 @@ from tests.transparency.questions import BEHIND, turned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-DEADLINE_S = 4.0
+DEADLINE_S = 10.0
 FENCE = "#fence-"
 SPARE = 20
 REALNAME = "Somebody at the keyboard"
