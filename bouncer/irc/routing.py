@@ -139,7 +139,7 @@ _KEYS_AT = {"INVITE": (0, 1), "WHOIS": (-1,)}
 
 
 class Expired(NamedTuple, Generic[C]):
-    """A question the network left unanswered: `end` is the numeric that should tell the asker so."""
+    """A question the network left unanswered: `end` is the numeric that should tell the asker so, "" for none."""
 
     client: C | Asker
     command: str
@@ -250,12 +250,12 @@ class Router(Generic[C]):
         return left
 
     def expired(self, now: float) -> list[Expired[C]]:
-        """Take out the questions whose time is up; given are those whose asker waits for an end."""
+        """Take out the questions whose time is up; given are those whose asker waits for an answer."""
         late = [entry for entry in self._pending if entry.deadline <= now]
         if late:
             self._pending = [entry for entry in self._pending if entry.deadline > now]
         return [
-            Expired(entry.client, entry.command, entry.params, entry.query.end) for entry in late if entry.query.end
+            Expired(entry.client, entry.command, entry.params, entry.query.end) for entry in late if entry.query.ends
         ]
 
     def _kind(self, command: str, params: Sequence[str]) -> str:

@@ -46,6 +46,15 @@ class Barriers:
         if self._waiting and not self._sent:
             self._send()
 
+    @property
+    def open(self) -> bool:
+        """Whether a PING is under way."""
+        return bool(self._sent)
+
+    def overdue(self, turn: Turn) -> None:
+        """The PING that is under way has had its time: what waits for it goes on, the rest gets another."""
+        self.pong(f"{BARRIER}{self._sent}", turn)
+
     def reset(self) -> None:
         """The connection is gone; nothing waits any more."""
         self._waiting.clear()

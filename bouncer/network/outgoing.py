@@ -68,7 +68,8 @@ class Outgoing:
         self._router: Router[Question] = Router(self.state.isupport, owner.config.timeouts.reply_s)
         self._labels = Labels()
         self._batches = Batches(self._labels)
-        self._barriers = Barriers(lambda token: self._write(serialise("PING", [token])))
+        self._barriers = Barriers(self._ping)
+        self._pinged_at = 0.0
         self._own = OwnMessages()
         self._pings: list[Question] = []
         self._expiring = False
@@ -120,6 +121,11 @@ class Outgoing:
     def _write(self, line: bytes) -> None:
         if self.upstream is not None:
             self.upstream.send(line)
+
+    def _ping(self, token: str) -> None:
+        self._pinged_at = asyncio.get_running_loop().time()
+        self._write(serialise("PING", [token]))
+        self._watch()
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -323,7 +329,7 @@ class Outgoing:
         self._expiring = False
         loop_now = asyncio.get_running_loop().time()
         self._alone(lambda turn: self._end_late(loop_now, turn))
-        if len(self._router) or len(self._labels) or self._pings:
+        if len(self._router) or len(self._labels) or self._pings or self._barriers.open:
             self._watch()
 
     def _end_late(self, loop_now: float, turn: Turn) -> None:
@@ -334,6 +340,8 @@ class Outgoing:
             self._end_of(question, self._router.end(question.command, question.params), turn)
         for question in [ping for ping in self._pings if ping.deadline <= loop_now]:
             self._pong_client(question, turn)
+        if self._barriers.open and self._pinged_at + self.owner.config.timeouts.reply_s <= loop_now:
+            self._barriers.overdue(turn)
 
     def _end_of(self, question: Question, number: str, turn: Turn) -> None:
         if question.command in SAYS and question.ours:
