@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-SERVICES = "services.test"
 MODULES = (
     *("protocol/inspircd", "backend/opensex", "crypto/pbkdf2v2", "nickserv/main", "nickserv/identify"),
     *("nickserv/register", "nickserv/logout", "nickserv/info", "saslserv/main", "saslserv/plain"),

@@ -18,7 +18,6 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from bouncer.irc.message import Message
-from tests.support.services import SERVICES
 from tests.transparency.questions import BEHIND, turned
 
 if TYPE_CHECKING:
@@ -176,8 +175,10 @@ class Actor:
 
     async def services(self) -> list[str]:
         """Everything up to an answer of the services, which are another server and take their time."""
-        self.send(f"VERSION {SERVICES}")
-        return (await self.until(lambda line: " 351 " in line))[:-1]
+        name = f"fence{next(self._fences)}"
+        self.send(f"PRIVMSG NickServ :INFO {name}")
+        lines = await self.until(lambda line: " NOTICE " in line and name in line)
+        return [line for line in lines if name not in line]
 
     async def barrier(self) -> list[str]:
         """The same for one that is on the network itself: up to the answer to a PING."""
