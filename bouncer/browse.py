@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer import tenant
-from bouncer.history import CONVERSATION_TYPES, Buffer, Position, StoredMessage, search_query
+from bouncer.history import CONVERSATION_TYPES, Buffer, Filter, Position, StoredMessage, read_page, search_query
 
 if TYPE_CHECKING:
     import sqlite3
 
+LINES = Filter(tagmsg=False)
 MAX_UNREAD = 100
 LOOKED_AT = 1_000
 """Lines behind a marker that are looked at to count what waits in one buffer."""
@@ -27,6 +28,7 @@ SEARCH_S = 0.12
 FIRST_WINDOW, LARGEST_WINDOW = 20_000, 320_000
 
 _COLUMNS = ", ".join(f"m.{name}" for name in StoredMessage._fields)
+_MARKER = "SELECT time FROM read_markers WHERE server_id = ? AND folded = ?"
 _TYPES = "({})".format(", ".join(f"'{name}'" for name in CONVERSATION_TYPES))
 
 
@@ -128,19 +130,13 @@ async def notices() -> int:
     return await tenant.read(lambda connection: int(connection.execute(sql).fetchone()[0]))
 
 
-async def marker(server_id: int, folded: str) -> int | None:
-    """How far a buffer has been read (ms), None where nothing ever was."""
-    sql = "SELECT time FROM read_markers WHERE server_id = ? AND folded = ?"
-    row = await tenant.read(lambda connection: connection.execute(sql, (server_id, folded)).fetchone())
-    return None if row is None else int(row[0])
-
-
 class Arrived(NamedTuple):
     """What came to a buffer, in order of arrival, and the id up to which all has been looked at."""
 
     messages: list[StoredMessage]
     upto: int
     more: bool
+    calls: frozenset[int]
 
 
 async def arrived(buffer: Buffer, after_id: int) -> Arrived:
@@ -157,8 +153,8 @@ async def arrived(buffer: Buffer, after_id: int) -> Arrived:
         rows = connection.execute(sql, (after_id, number, MAX_ARRIVED + 1)).fetchall()
         found = [StoredMessage._make(row) for row in rows[:MAX_ARRIVED]]
         if len(rows) > MAX_ARRIVED:
-            return Arrived(found, found[-1].id, more=True)
-        return Arrived(found, max(newest, after_id), more=False)
+            return Arrived(found, found[-1].id, True, read_calls(connection, found))
+        return Arrived(found, max(newest, after_id), False, read_calls(connection, found))
 
     return await tenant.read(find)
 
@@ -287,3 +283,59 @@ async def message_at(message_id: int) -> tuple[Buffer, Position] | None:
     sql = "SELECT server_id, channel_id, conversation_id, time, id FROM messages WHERE id = ?"
     row = await tenant.read(lambda connection: connection.execute(sql, (message_id,)).fetchone())
     return None if row is None else (Buffer(*row[:3]), Position(*row[3:]))
+
+
+# -- one view ----------------------------------------------------------------------------------------------------------
+
+
+class View(NamedTuple):
+    """A page of a buffer and all that stands around it, of one moment.
+
+    `upto` is the newest id in the file, `marker` how far the buffer has been read (ms), `calls` the ids that want the
+    reader's attention. `older` and `newer` tell whether there is more on that side.
+    """
+
+    messages: list[StoredMessage]
+    older: bool
+    newer: bool
+    upto: int
+    marker: int | None
+    calls: frozenset[int]
+
+
+def read_view(
+    connection: sqlite3.Connection,
+    buffer: Buffer,
+    folded: str,
+    limit: int,
+    *,
+    before: Position | None = None,
+    after: Position | None = None,
+    around: Position | None = None,
+) -> View:
+    """The newest lines, or those next to one of three places; reactions and typing are no lines."""
+    upto = int(connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0])
+    if around is not None:
+        half = limit // 2
+        older = read_page(connection, buffer, half + 1, before=around, counts=LINES)
+        at = Position(around.time, around.id - 1) if around.id else around
+        newer = read_page(connection, buffer, half + 1, after=at, newest=False, counts=LINES)
+        found, more = [*older[-half:], *newer[:half]], (len(older) > half, len(newer) > half)
+    elif after is not None:
+        page = read_page(connection, buffer, limit + 1, after=after, newest=False, counts=LINES)
+        found, more = page[:limit], (True, len(page) > limit)
+    else:
+        page = read_page(connection, buffer, limit + 1, before=before, counts=LINES)
+        found, more = page[-limit:], (len(page) > limit, before is not None)
+    row = connection.execute(_MARKER, (buffer.server_id, folded)).fetchone()
+    return View(found, *more, upto, None if row is None else int(row[0]), read_calls(connection, found))
+
+
+def read_calls(connection: sqlite3.Connection, messages: list[StoredMessage]) -> frozenset[int]:
+    """Which of these wanted the reader's attention for what is in them."""
+    if not messages:
+        return frozenset()
+    ids = [message.id for message in messages]
+    sql = "SELECT message_id FROM notifications WHERE reason = 'highlight' AND message_id IN ({})"
+    rows = connection.execute(sql.format(", ".join("?" * len(ids))), ids)
+    return frozenset(int(row[0]) for row in rows)

@@ -17,6 +17,7 @@ from web import irctext, middlewares, present
 from web.assets import ASSETS, Assets
 from web.context import CONFIG, SERVICE, SESSIONS
 from web.routes import ROUTES
+from web.sending import SENT, Sent
 from web.sessions import SessionRows
 from web.streams import STREAMS, Streams
 from web.websocket import SOCKETS, Sockets
@@ -60,7 +61,7 @@ def make_app(config: Config, service: Service) -> web.Application:
         ],
     )
     app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
-    app[SOCKETS] = Sockets()
+    app[SOCKETS], app[SENT] = Sockets(), Sent()
     app[ASSETS] = Assets.read(HERE / "static")
     _templates(app)
     app.add_routes(ROUTES)
@@ -78,7 +79,7 @@ def _templates(app: web.Application) -> None:
         auto_reload=False,
         filters=FILTERS,
     )
-    env.globals.update({"static": app[ASSETS].address, "flash": "", "section": "", "running": True})
+    env.globals.update({"static": app[ASSETS].address, "flash": "", "section": "", "running": True, "notices": 0})
     for name in env.list_templates():
         env.get_template(name)  # compiled now: no request reads a file, and a broken one stops the start
 

@@ -20,6 +20,9 @@ CONFIG = web.AppKey("config", Config)
 SERVICE = web.AppKey("service", Service)
 SESSIONS = web.AppKey("sessions", SessionRows)
 
+NOTICES = web.RequestKey("notices", int)
+"""How many notifications wait unread, for the header of every page."""
+
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -37,7 +40,8 @@ def render(
     request: web.Request, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
 ) -> web.Response:
     """A page or fragment from a template, which also gets `user` (`SignedIn` or None) and `path`."""
-    values = {"user": request.get(SIGNED_IN), "path": request.path, **(context or {})}
+    here = {"user": request.get(SIGNED_IN), "path": request.path, "notices": request.get(NOTICES, 0)}
+    values = {**here, **(context or {})}
     return aiohttp_jinja2.render_template(template, request, values, status=status)
 
 

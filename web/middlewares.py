@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import aiohttp_session
 from aiohttp import web
 
-from bouncer import tenant
+from bouncer import browse, tenant
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
 from web.auth import sign_in_path
-from web.context import CONFIG, render, see_other
+from web.context import CONFIG, NOTICES, render, see_other
 from web.origin import from_here
 from web.sessions import ADDRESS, SIGNED_IN
 
@@ -36,7 +36,7 @@ OPEN = frozenset({"static", "socket"})
 """What asks for no session at all; IRC clients log in in their own way."""
 STREAMS = frozenset({"events", "socket"})
 LONG = frozenset({"server.delete", "server.trial", "server.trial.create"})
-FRAGMENTS = frozenset({"events", "server.state"})
+FRAGMENTS = frozenset({"events", "server.state", "channel.people", "conversation.people", "notifications.count"})
 PASSWORD_FIRST = frozenset({"account.password", "account.password.update", "session.delete"})
 
 CSP = (
@@ -167,6 +167,8 @@ async def signed_in(request: web.Request, handler: Handler) -> web.StreamRespons
     if route in STREAMS:  # lives for hours and reads nothing: it must not keep the tenant's file in use
         return await handler(request)
     async with tenant.switch(user.id):
+        if request.method == "GET":
+            request[NOTICES] = await browse.notices()
         return await handler(request)
 
 

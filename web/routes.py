@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from web import assets, websocket
-from web.views import account, channels, clients, events, messages, servers, session
+from web.views import account, channels, clients, events, history, messages, notifications, search, servers, session
 
 ID = "{id:[0-9]+}"
 
@@ -42,15 +42,22 @@ ROUTES = (
     web.post(f"/servers/{ID}/connection/delete", servers.disconnect, name="server.disconnect"),
     web.post(f"/servers/{ID}/certificate", servers.make_certificate, name="server.certificate.create"),
     web.post(f"/servers/{ID}/certificate/delete", servers.remove_certificate, name="server.certificate.delete"),
-    web.get(f"/servers/{ID}/messages", messages.server, name="server.messages"),
     web.get(f"/servers/{ID}/channels", channels.index, name="channels"),
     web.post(f"/servers/{ID}/channels", channels.join, name="channel.create"),
     web.get(f"/channels/{ID}", channels.show, name="channel"),
     web.post(f"/channels/{ID}", channels.update, name="channel.update"),
     web.post(f"/channels/{ID}/delete", channels.part, name="channel.delete"),
-    web.get(f"/channels/{ID}/messages", messages.channel, name="channel.messages"),
+    web.get("/chat", messages.index, name="chat"),
+    *messages.routes(ID),
     web.get(f"/conversations/{ID}", messages.show_conversation, name="conversation"),
-    web.get(f"/conversations/{ID}/messages", messages.conversation, name="conversation.messages"),
+    web.post(f"/channels/{ID}/notify", messages.set_level, name="channel.notify"),
+    web.get("/search", search.show, name="search"),
+    web.get("/history", history.sizes, name="history"),
+    web.get("/notifications", notifications.index, name="notifications"),
+    web.get("/notifications/count", notifications.count, name="notifications.count"),
+    web.post("/notifications/read", notifications.mark_all_read, name="notifications.read"),
+    web.post(f"/notifications/{ID}/read", notifications.mark_read, name="notification.read"),
+    web.post("/notifications/rules", notifications.set_rules, name="notifications.rules"),
     web.get("/events", events.stream, name="events"),
     web.get("/socket", websocket.attach, name="socket"),
     web.get("/static/{name}", assets.show, name="static"),

@@ -12,6 +12,7 @@ from bouncer import journal_sql as sql
 from bouncer import tenant
 from bouncer.clock import now_ms
 from bouncer.errors import InvalidError, NotFoundError, RefusedError, UnsafeLineError
+from bouncer.history import Buffer
 from bouncer.irc.message import Message
 from bouncer.models.tenant import Channel, Conversation, Server
 from bouncer.service import checks
@@ -20,8 +21,9 @@ from bouncer.service.folding import casemap_of, chantypes_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from bouncer.events import Reply
-    from bouncer.history import Buffer
     from bouncer.service.live import Live
 
 MAX_LINES = 20
@@ -48,11 +50,25 @@ HELP = (
 
 
 class Place(NamedTuple):
-    """Where it is typed: a channel or a conversation by its name, "" for the server itself."""
+    """Where it is typed: a channel or a conversation by its name, "" for the server itself; `row` is that of either."""
 
     server: Server
     name: str
     is_channel: bool
+    row: Channel | Conversation | None = None
+
+    @property
+    def buffer(self) -> Buffer:
+        """Where its lines are."""
+        if self.row is None:
+            return Buffer(self.server.id)
+        channel, talk = (self.row.id, None) if self.is_channel else (None, self.row.id)
+        return Buffer(self.server.id, channel, talk)
+
+    @property
+    def folded(self) -> str:
+        """The name as it is looked up; "" for the server itself."""
+        return "" if self.row is None else self.row.folded
 
 
 @dataclass
@@ -236,6 +252,21 @@ class Talk:
     def __init__(self, live: Live) -> None:
         self._live = live
 
+    async def place(self, user_id: int, kind: str, number: int) -> Place:
+        """The `channel`, `conversation` or `server` with that id, or NotFoundError."""
+        async with tenant.switch(user_id), tenant.session() as session:
+            if kind == "server":
+                return Place(await _server(session, number), "", is_channel=False)
+            if kind == "channel":
+                channel = await session.get(Channel, number)
+                if channel is not None:
+                    return Place(await _server(session, channel.server_id), channel.name, True, channel)
+            else:
+                talk = await session.get(Conversation, number)
+                if talk is not None:
+                    return Place(await _server(session, talk.server_id), talk.nick, False, talk)
+        raise NotFoundError(f"there is no such {kind}")
+
     async def say(self, user_id: int, place: Place, text: str) -> Outcome:
         """Send what was typed. What cannot be sent at all raises InvalidError (field `text`)."""
         outcome = Outcome()
@@ -253,9 +284,7 @@ class Talk:
     async def open(self, user_id: int, server_id: int, name: str) -> tuple[str, int] | None:
         """(`channels` or `conversations`, its id) for a name; a nick's conversation is made when it is not there."""
         async with tenant.switch(user_id), tenant.session() as session:
-            server = await session.get(Server, server_id)
-            if server is None:
-                raise NotFoundError("there is no such server")
+            server = await _server(session, server_id)
             folded = casemap_of(server).fold(name)
             if name[0] in chantypes_of(server):
                 query = select(Channel.id).where(Channel.server_id == server_id, Channel.folded == folded)
@@ -270,15 +299,15 @@ class Talk:
                 found = row.id
             return "conversations", found
 
-    async def mark_read(self, user_id: int, place: Place, buffer: Buffer, time_ms: int) -> None:
+    async def mark_read(self, user_id: int, place: Place, time_ms: int) -> None:
         """All up to that time has been read, here and in every client; a marker never goes back."""
-        if not place.name or await self._live.mark_read(user_id, buffer.server_id, place.name, time_ms):
+        if not place.name or await self._live.mark_read(user_id, place.server.id, place.name, time_ms):
             return
-        await self._mark(user_id, place, buffer, time_ms)
+        await self._mark(user_id, place, time_ms)
 
-    async def _mark(self, user_id: int, place: Place, buffer: Buffer, time_ms: int) -> None:
+    async def _mark(self, user_id: int, place: Place, time_ms: int) -> None:
         """The same for a bouncer that does not run."""
-        folded, now, server = casemap_of(place.server).fold(place.name), now_ms(), buffer.server_id
+        folded, now, server = casemap_of(place.server).fold(place.name), now_ms(), place.server.id
         time_ms = min(time_ms, now)
         read = (now, server, time_ms, server, folded, server, folded)
         async with tenant.switch(user_id), tenant.session() as session:
@@ -286,3 +315,10 @@ class Talk:
             await connection.exec_driver_sql(sql.MARKER, (folded, place.name, time_ms, now, server))
             await connection.exec_driver_sql(sql.MARKER_READ, read)
             await session.commit()
+
+
+async def _server(session: AsyncSession, server_id: int) -> Server:
+    row: Server | None = await session.get(Server, server_id)
+    if row is None:
+        raise NotFoundError("there is no such server")
+    return row

@@ -5,7 +5,6 @@ const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
 function relative(seconds) {
@@ -36,23 +35,6 @@ function tellTimes(root) {
     else if (element.dataset.as === "relative") say(element, relative(seconds));
     else say(element, FULL.format(moment));
     if (!element.title && element.dataset.as !== "countdown") element.title = FULL.format(moment);
-  }
-}
-
-// The server separates days in UTC; here they are the reader's days.
-function separateDays(list) {
-  for (const separator of list.querySelectorAll(".day")) separator.remove();
-  let last = "";
-  for (const message of list.querySelectorAll(".message")) {
-    const day = DAY.format(Date.parse(message.querySelector("time").dateTime));
-    if (day !== last) {
-      const separator = document.createElement("h2");
-      separator.className = "day";
-      separator.append(document.createElement("span"));
-      separator.firstChild.textContent = day;
-      message.before(separator);
-    }
-    last = day;
   }
 }
 
@@ -113,20 +95,43 @@ function refreshAll() {
   for (const part of document.querySelectorAll(".stack[data-server]")) refreshServer(part.dataset.server);
 }
 
+// Days on pages that the server makes are the reader's own from the second page on.
+document.cookie = `zone=${encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone ?? "")}; path=/; max-age=31536000; SameSite=Strict`;
+
 let stream = null;
+let notices = 0;
+const TITLE = document.title;
+
+function tellNotices(count) {
+  notices = count;
+  const badge = document.getElementById("notices");
+  if (!badge) return;
+  badge.hidden = !count;
+  say(badge.querySelector(".n"), count < 1000 ? String(count) : "999+");
+  document.title = count ? `(${count}) ${TITLE}` : TITLE;
+}
+
+// What a page listens to by kind of event, each with the data; other scripts add theirs, and parameters.
+const HEARD = {
+  server: (data) => refreshServer(data.server),
+  roster: (data) => refreshServer(data.server),
+  servers: refreshAll,
+  overflow: refreshAll,
+  waiting: (data) => tellNotices(data.notices),
+};
+const STREAM = { parameters: () => "", opened: () => {} };
 
 function listen() {
-  if (stream || document.hidden || !document.querySelector("[data-live]")) return;
-  stream = new EventSource(document.body.dataset.events);
-  stream.addEventListener("server", (event) => refreshServer(JSON.parse(event.data).server));
-  stream.addEventListener("roster", (event) => refreshServer(JSON.parse(event.data).server));
-  stream.addEventListener("servers", refreshAll);
-  stream.addEventListener("overflow", refreshAll);
+  if (stream || document.hidden || !document.body.dataset.events) return;
+  stream = new EventSource(`${document.body.dataset.events}?unread=${notices}${STREAM.parameters()}`);
+  for (const [kind, hear] of Object.entries(HEARD)) stream.addEventListener(kind, (event) => hear(JSON.parse(event.data), event));
   stream.addEventListener("open", refreshAll); // whatever happened while nobody listened
+  stream.addEventListener("open", () => STREAM.opened(true));
   stream.addEventListener("error", () => {
+    STREAM.opened(false);
     if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
     hush();
-    setTimeout(() => fetched("/servers").then(listen, listen), RETRY_MS);
+    setTimeout(() => fetched("/notifications/count").then(listen, listen), RETRY_MS);
   });
 }
 
@@ -137,11 +142,28 @@ function hush() {
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+// Its title still tells of what calls the reader, a little later.
+setInterval(async () => {
+  if (!document.hidden || !document.body.dataset.events || !navigator.onLine) return;
+  try {
+    const answer = await fetch("/notifications/count", { cache: "no-store", redirect: "manual" });
+    if (answer.ok) tellNotices((await answer.json()).notices);
+  } catch {
+    // The next time will do.
+  }
+}, 30000);
 addEventListener("pagehide", hush);
 addEventListener("pageshow", listen);
 addEventListener("submit", (event) => {
   // Not disabled at once: the button's own value is part of what is sent.
+  if (event.defaultPrevented) return;
   setTimeout(() => event.target.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
+});
+// What was typed and not sent stays in this browser only as long as one is signed in.
+document.querySelector('form[action="/session/delete"]')?.addEventListener("submit", () => {
+  for (const store of [localStorage, sessionStorage]) {
+    for (const key of Object.keys(store)) if (/^(draft|sent):/.test(key)) store.removeItem(key);
+  }
 });
 addEventListener("pageshow", () => document.querySelectorAll("button:disabled").forEach((button) => { button.disabled = false; }));
 
@@ -174,7 +196,7 @@ function offerCopy(pre) {
 }
 
 if (navigator.clipboard) document.querySelectorAll(".client pre").forEach(offerCopy);
-document.querySelectorAll(".messages").forEach(separateDays);
 tellTimes(document);
 setInterval(() => tellTimes(document), 1000);
-if (document.body.dataset.events) listen();
+document.addEventListener("DOMContentLoaded", listen); // when the page's other scripts have said what they want to hear
+tellNotices(Number(document.body.dataset.notices ?? 0));

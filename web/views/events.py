@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from web.context import SESSIONS, me, service
+from web.following import Following
 from web.streams import STREAMS
 
 if TYPE_CHECKING:
@@ -22,23 +23,39 @@ TOLD = frozenset({"server", "servers", "roster", "overflow"})
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """`server`, `servers`, `roster` and `overflow` events with the server's id, until the browser or session ends."""
+    """What changed, until the browser or session ends.
+
+    `server`, `servers`, `roster` and `overflow` come with the server's id, `lines` of the page's buffer with their
+    markup, `gap` in place of too many of them, `waiting` with what is unread.
+    """
     user = me(request)
+    page = await Following.of(request, user.id)
     with request.app[STREAMS].admit(user.id, request), service(request).live.hub(user.id).subscribe() as events:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         try:
             await response.prepare(request)
-            await _write(response, b"retry: 3000\n: hello\n\n")
+            await _write(response, b"".join([b"retry: 3000\n: hello\n\n", *await page.lines()]))
+            checked = asyncio.get_running_loop().time()
             while True:
-                event = await events.get(HEARTBEAT_S)
-                if event is None:
+                beat = checked + HEARTBEAT_S - asyncio.get_running_loop().time()
+                event = await events.get(page.wait_s(max(0.0, beat)))
+                data = await _news(page, event)
+                if asyncio.get_running_loop().time() >= checked + HEARTBEAT_S:
                     if not await request.app[SESSIONS].alive(user.session_id):
                         return response
-                    await _write(response, b": still here\n\n")
-                elif event.kind in TOLD:
-                    await _write(response, encode(event))
+                    checked = asyncio.get_running_loop().time()
+                    data += [*await page.lines(), b": still here\n\n"]
+                if data:
+                    await _write(response, b"".join(data))
         except (ConnectionError, TimeoutError):
             return response
+
+
+async def _news(page: Following, event: Event | None) -> list[bytes]:
+    data = [encode(event)] if event is not None and event.kind in TOLD else []
+    if event is not None and page.note(event):
+        data += await page.lines()
+    return data + await page.waiting()
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:

@@ -1,147 +1,189 @@
-"""The readable history of a channel, of a conversation and of the server's own lines, a page at a time."""
+"""Conversations: what was said in a channel, with one nick or by a server, read and answered; and the list of all."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import secrets
+from datetime import date
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bouncer import history
-from bouncer.history import Buffer, Position
-from bouncer.replay import REDACTED
-from web import irctext, present
-from web.context import me, path_id, render, see_other, service
+from bouncer import browse, tenant
+from bouncer.clock import now_ms
+from bouncer.errors import InvalidError
+from bouncer.history import Position
+from bouncer.service.talk import HELP, MAX_TEXT
+from web.auth import flash, take_flash
+from web.context import form, me, render, see_other, service
+from web.lines import items
+from web.places import base_of, number, place_of, position, title_of
+from web.sending import SENT
+from web.views import history
+from web.zone import begin, zone_of
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
+    from collections.abc import Iterator, Mapping
 
+    from bouncer.browse import View
     from bouncer.history import StoredMessage
-    from bouncer.models.tenant import Server
+    from bouncer.service.talk import Outcome, Place
 
 PAGE = 100
-EVENTS = {
-    "join": "{nick} joined",
-    "part": "{nick} left{why}",
-    "quit": "{nick} quit{why}",
-    "kick": "{nick} put {text} out{why}",
-    "nick": "{nick} is now {text}",
-    "topic": "{nick} set the topic: {text}",
-    "mode": "{nick} set {text}",
-    "invite": "{nick} invites to {target}",
-}
+MAX_FLASH = 1_500
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A message as the page shows it; `day` is set on the first one of a day."""
-
-    id: int
-    time: int
-    day: str
-    nick: str
-    nick_class: str
-    kind: str
-    html: Markup
-    own: bool
-
-
-async def channel(request: web.Request) -> web.Response:
-    """The history of a channel."""
-    view = await service(request).channels.get(me(request).id, path_id(request))
-    buffer = Buffer(view.row.server_id, channel_id=view.row.id)
-    return await _page(request, view.server, view.row.name, buffer, f"/channels/{view.row.id}")
-
-
-async def conversation(request: web.Request) -> web.Response:
-    """The direct messages with one nick."""
-    view = await service(request).channels.conversation(me(request).id, path_id(request))
-    buffer = Buffer(view.row.server_id, conversation_id=view.row.id)
-    return await _page(request, view.server, view.row.nick, buffer, f"/conversations/{view.row.id}")
+async def index(request: web.Request) -> web.Response:
+    """All channels and conversations with what waits in them: on a phone the way from one to the other."""
+    return render(request, "chat/index.html", {"buffers": await browse.overview(), "here": ""})
 
 
 async def show_conversation(request: web.Request) -> web.Response:
     """A conversation is its messages."""
-    view = await service(request).channels.conversation(me(request).id, path_id(request))
-    return see_other(f"/conversations/{view.row.id}/messages#newest")
+    return see_other(f"{base_of(await place_of(request))}/messages#newest")
 
 
-async def server(request: web.Request) -> web.Response:
-    """What the server itself said: notices, the message of the day."""
-    row = await service(request).servers.get(me(request).id, path_id(request))
-    return await _page(request, row, "Server messages", Buffer(row.id), f"/servers/{row.id}")
+async def show(request: web.Request) -> web.Response:
+    """The newest lines, or those at a place (`before`, `after`, `around`, `day`); `part=lines` is the lines alone."""
+    place = await place_of(request)
+    view = await _view(request, place)
+    if request.query.get("part") == "lines":
+        return render(request, "chat/_lines.html", _lines(request, place, view))
+    return await _page(request, place, view)
 
 
-async def _page(request: web.Request, row: Server, title: str, buffer: Buffer, base: str) -> web.Response:
-    before, after = _place(request, "before"), _place(request, "after")
-    limit = PAGE + 1  # one more tells whether there is another page
-    if after is not None:
-        found = await history.after(buffer, after, limit)
-        more_newer, messages = len(found) == limit, found[:PAGE]
-        more_older = True
-    else:
-        found = await (history.latest(buffer, limit) if before is None else history.before(buffer, before, limit))
-        more_older, messages = len(found) == limit, found[-PAGE:]
-        more_newer = before is not None
-    context = {
-        "row": row,
-        "title": title,
-        "base": base,
-        "parent": base if base.startswith("/channels") else "",
-        "lines": lines(messages),
-        "older": f"{base}/messages?before={_at(messages[0])}" if messages and more_older else "",
-        "newer": f"{base}/messages?after={_at(messages[-1])}" if messages and more_newer else "",
-        "latest": f"{base}/messages#newest" if before or after else "",
-    }
-    return render(request, "messages/index.html", context)
+async def _view(request: web.Request, place: Place) -> View:
+    before, after, around = (position(request, name) for name in ("before", "after", "around"))
+    if (day := request.query.get("day")) is not None:
+        after = Position.before_time(_day(request, day))
+    return await tenant.read(
+        lambda db: browse.read_view(db, place.buffer, place.folded, PAGE, before=before, after=after, around=around)
+    )
 
 
-def _place(request: web.Request, name: str) -> Position | None:
-    """A place as links of ours write it, `TIME-ID`; what is not one is a 400."""
-    value = request.query.get(name)
-    if value is None:
-        return None
-    if not (match := re.fullmatch(r"([0-9]{1,16})-([0-9]{1,18})", value)):
-        raise web.HTTPBadRequest
-    return Position(int(match[1]), int(match[2]))
+def _day(request: web.Request, day: str) -> int:
+    try:
+        return begin(date.fromisoformat(day[:10]), zone_of(request))
+    except (ValueError, OverflowError) as error:
+        raise web.HTTPBadRequest from error
 
 
 def _at(message: StoredMessage) -> str:
     return f"{message.time}-{message.id}"
 
 
-def lines(messages: list[StoredMessage]) -> list[Line]:
-    """The messages with a day on the first of each."""
-    found, last = [], ""
-    for message in messages:
-        day = present.day(message.time)
-        found.append(_line(message, day if day != last else ""))
-        last = day
-    return found
+def _lines(request: web.Request, place: Place, view: View) -> dict[str, object]:
+    """What the lines of a view need, and where the pages on either side are."""
+    base, messages = base_of(place), view.messages
+    return {
+        "items": items(messages, zone_of(request), calls=view.calls, marker=view.marker),
+        "older": f"{base}/messages?before={_at(messages[0])}" if messages and view.older else "",
+        "newer": f"{base}/messages?after={_at(messages[-1])}" if messages and view.newer else "",
+        "upto": view.upto,
+        "around": number(request.query.get("around", "").partition("-")[2]),
+    }
 
 
-def _line(message: StoredMessage, day: str) -> Line:
-    nick = message.sender.partition("!")[0]
-    kind, text = message.message_type, message.content if message.redacted is None else REDACTED
-    if kind in EVENTS:
-        text, kind = _event(kind, nick, message.target, text), "event"
-    return Line(
-        id=message.id,
-        time=message.time,
-        day=day,
-        nick=irctext.plain(nick),
-        nick_class=present.nick_class(nick),
-        kind=kind,
-        html=irctext.html(text),
-        own=message.own,
-    )
+async def _page(
+    request: web.Request,
+    place: Place,
+    view: View,
+    *,
+    text: str = "",
+    errors: Mapping[str, str] | None = None,
+) -> web.Response:
+    messages = view.messages
+    waits = bool(messages) and not view.newer and place.name and messages[-1].time > (view.marker or -1)
+    context = _lines(request, place, view) | {
+        "place": place,
+        "topic": getattr(place.row, "topic", None) or "",
+        "level": getattr(place.row, "notify", ""),
+        "title": title_of(place),
+        "base": base_of(place),
+        "key": browse.key_of(place.buffer),
+        "buffers": await browse.overview(),
+        "here": browse.key_of(place.buffer),
+        "placed": any(name in request.query for name in ("before", "after", "around", "day")),
+        "read": messages[-1].time if waits else None,
+        "nonce": secrets.token_urlsafe(9),
+        "text": text,
+        "errors": errors or {},
+        "help": HELP,
+        "max_text": MAX_TEXT,
+        "flash": await take_flash(request),
+    }
+    return render(request, "chat/show.html", context, status=422 if errors else 200)
 
 
-def _event(kind: str, nick: str, target: str, text: str) -> str:
-    """What happened in one sentence; `text` is as the write path stores it for that kind."""
-    if kind == "kick":
-        text, _, why = text.partition(" ")
-    else:
-        why = text
-    return EVENTS[kind].format(nick=nick, text=text, target=target, why=f" ({why})" if why else "")
+async def say(request: web.Request) -> web.Response:
+    """Send what was typed; script gets the answer as JSON, a form the page again."""
+    posted, place, user = await form(request), await place_of(request), me(request)
+    text, nonce = posted.get("text", ""), posted.get("nonce", "")
+    wants_json = "application/json" in request.headers.get("Accept", "")
+    if not request.app[SENT].first(user.id, nonce, text):
+        return web.json_response({}) if wants_json else see_other(f"{base_of(place)}/messages#newest")
+    try:
+        outcome = await service(request).talk.say(user.id, place, text)
+    except InvalidError as error:
+        request.app[SENT].forget(user.id, nonce, text)
+        if wants_json:
+            return web.json_response({"error": error.fields["text"]}, status=422)
+        return await _page(request, place, await _view(request, place), text=text, errors=error.fields)
+    go = await _go(request, place, outcome)
+    if wants_json:
+        answers = [{"words": reply.words, "refused": reply.refused} for reply in outcome.replies]
+        return web.json_response({"answers": answers, "go": go})
+    if outcome.refused:
+        shown = outcome.refused
+        return await _page(request, place, await _view(request, place), text=text, errors={"text": shown})
+    if outcome.replies:
+        await flash(request, " · ".join(reply.words for reply in outcome.replies)[:MAX_FLASH])
+    return see_other(f"{go or base_of(place)}/messages#newest")
+
+
+async def _go(request: web.Request, place: Place, outcome: Outcome) -> str:
+    """The address of the buffer that a command leads to, "" for none."""
+    if not outcome.go:
+        return ""
+    found = await service(request).talk.open(me(request).id, place.server.id, outcome.go)
+    return "" if found is None else f"/{found[0]}/{found[1]}"
+
+
+async def mark_read(request: web.Request) -> web.Response:
+    """All up to `time` (ms) has been read; the clients are told."""
+    posted, place = await form(request), await place_of(request)
+    time_ms = number(posted.get("time"), 10**16)
+    await service(request).talk.mark_read(me(request).id, place, now_ms() if time_ms is None else time_ms)
+    if "application/json" in request.headers.get("Accept", ""):
+        return web.json_response({})
+    return see_other(f"{base_of(place)}/messages#newest")
+
+
+async def set_level(request: web.Request) -> web.Response:
+    """What of a channel one is told of."""
+    posted, place = await form(request), await place_of(request)
+    assert place.row is not None  # noqa: S101 - the route is a channel's
+    await service(request).attention.set_level(me(request).id, place.row.id, posted.get("notify", ""))
+    if posted.get("back") == "notifications":
+        return see_other("/notifications")
+    await flash(request, "Saved.")
+    return see_other(f"{base_of(place)}/messages#newest")
+
+
+async def people(request: web.Request) -> web.Response:
+    """The nicks of a channel or conversation, for completion."""
+    place = await place_of(request)
+    if place.is_channel and place.row is not None:
+        return web.json_response(await browse.nicks(place.row.id))
+    return web.json_response([place.name])
+
+
+def routes(number: str) -> Iterator[web.RouteDef]:
+    """The same of every kind of buffer; `number` is the pattern of an id."""
+    for kind, folder in (("channel", "channels"), ("conversation", "conversations"), ("server", "servers")):
+        base = f"/{folder}/{number}"
+        yield web.get(f"{base}/messages", show, name=f"{kind}.messages")
+        yield web.post(f"{base}/messages", say, name=f"{kind}.say")
+        yield web.get(f"{base}/days", history.days, name=f"{kind}.days")
+        if kind != "server":
+            yield web.post(f"{base}/read", mark_read, name=f"{kind}.read")
+            yield web.get(f"{base}/people", people, name=f"{kind}.people")
