@@ -42,6 +42,11 @@ async def say(session: Session, msg: Message) -> None:
     await _send(session, msg)
 
 
+def is_ours(target: str) -> bool:
+    """Whether it is answered here, not by anybody on the network."""
+    return any(one.lower() in (SERVICE, playback.TARGET) or is_znc(one) for one in target.split(","))
+
+
 async def _send(session: Session, msg: Message) -> None:
     network = session.network
     if network is None or session.attachment is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bouncer.commands.messages import pieces
+from bouncer.commands.messages import is_ours, pieces, say
 from bouncer.commands.table import Command, forward
 from bouncer.irc.caps import multiline_limits
 from bouncer.irc.message import Message
@@ -71,6 +71,7 @@ async def collect(session: Session, msg: Message) -> bool:
     session.answer.passed = True
     if draft.failed:
         return True
+    mixed = msg.command == "TAGMSG" or any(line.command != msg.command for line in draft.lines[:1])
     draft.lines.append(msg)
     draft.size += len(msg.param(1).encode("utf-8", "surrogateescape")) + (CONCAT not in msg.tags)
     values = session.network.cap_values if session.network is not None else {}
@@ -83,6 +84,8 @@ async def collect(session: Session, msg: Message) -> bool:
             msg.param(0) or "*",
             "Target differs from that of the batch",
         )
+    elif mixed or (CONCAT in msg.tags and not msg.param(1)):
+        problem = ("MULTILINE_INVALID", "Neither an empty line that goes on, nor anything but one kind of message")
     elif draft.size - 1 > max_bytes:
         problem = ("MULTILINE_MAX_BYTES", str(max_bytes), "Too many bytes in a multiline message")
     elif len(draft.lines) > max_lines:
@@ -99,6 +102,11 @@ async def _send(session: Session, draft: Draft, closing: Message) -> None:
     network, attachment, answer = session.network, session.attachment, session.answer
     if not joined(draft.parts()).strip("\n"):
         answer.fail("BATCH", "MULTILINE_INVALID", "A multiline message without text")
+        return
+    if is_ours(draft.target):
+        command = draft.lines[0].command
+        for text in joined(draft.parts()).split("\n"):
+            await say(session, Message(command, [draft.target, text]))
         return
     if network is None or attachment is None or not network.up:
         answer.reply("404", draft.target, "Not sent: not connected")

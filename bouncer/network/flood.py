@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 
@@ -27,8 +27,8 @@ class SendQueue(Generic[T]):
     ) -> None:
         self._write = write
         self._sent = sent
-        self._queue: deque[tuple[bytes, T | None]] = deque()
-        self._later: deque[tuple[bytes, T | None]] = deque()
+        self._queue: deque[tuple[tuple[bytes, ...], T | None]] = deque()
+        self._later: deque[tuple[tuple[bytes, ...], T | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._burst = 0
         self._tokens = 0.0
@@ -56,14 +56,15 @@ class SendQueue(Generic[T]):
         tokens = min(float(self._burst), self._tokens + since / self._interval_s)
         return max(0.0, (len(self) + 1 - tokens) * self._interval_s)
 
-    def send(self, line: bytes, item: T | None = None, *, later: bool = False) -> bool:
+    def send(self, line: bytes, item: T | None = None, *, later: bool = False, behind: Sequence[bytes] = ()) -> bool:
         """Queue one line (bytes, no CR LF); False when the queue is full and the line was not taken.
 
-        An empty line only marks its place: nothing is written and nothing counted, its item is reported in turn.
+        An empty line only marks its place: nothing is written and nothing counted, its item is reported in turn. The
+        lines `behind` it leave with it, nothing between them, and are counted against what comes after.
         """
         if len(self) >= MAX_QUEUED_LINES:
             return False
-        (self._later if later else self._queue).append((line, item))
+        (self._later if later else self._queue).append(((line, *behind), item))
         if self._timer is None:
             self._flush()
         return True
@@ -90,14 +91,15 @@ class SendQueue(Generic[T]):
         self._tokens = min(float(self._burst), self._tokens + (now - self._filled_at) / self._interval_s)
         self._filled_at = now
         while queue := self._queue or self._later:
-            line, item = queue[0]
-            if line and self._burst:
+            lines, item = queue[0]
+            if lines[0] and self._burst:
                 if self._tokens < 1:
                     self._timer = loop.call_later((1 - self._tokens) * self._interval_s, self._flush)
                     return
-                self._tokens -= 1
+                self._tokens -= len(lines)
             queue.popleft()
-            if line:
-                self._write(line)
+            for line in lines:
+                if line:
+                    self._write(line)
             if item is not None:
                 self._sent(item)

@@ -174,12 +174,11 @@ class Outgoing:
 
     def ask_whole(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
         """Send a batch, nothing between its lines; the answer is that to its first. False: too much waits."""
-        if not self.up or not self._queue.room(len(lines)):
+        if not self.up or not self._queue.room(1):
             return False
-        self.ask(attachment, lines[0], label)
-        for msg in lines[1:]:
-            self._queue.send(msg.raw)
-        return True
+        first = lines[0]
+        question = Question(attachment, first.command, first.params, label, first.tags if first.has_tags else None)
+        return self._queue.send(self._line(first, question), question, behind=[msg.raw for msg in lines[1:]])
 
     def behind(self, call: Callable[[Turn], None]) -> bool:
         """Call it, with the turn it happens in, once the network has dealt with all that was asked before.

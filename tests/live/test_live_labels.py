@@ -98,7 +98,7 @@ async def test_an_answer_has_the_label_whatever_its_length(
 ) -> None:
     peer, one, other = await two(house, network)
     one.send(f"@label=x {line}")
-    await peer.expect(line.split(" ")[0])
+    await peer.expect(line.partition(" ")[0])
     await answered(peer, *(f":irc.test {text}" for text in answer))
     peer.answer_pings = True
     assert shape((await one.barrier())[:-1]) == shown
