@@ -30,6 +30,12 @@ CHANNEL_LEFT = "UPDATE channels SET joined = 0 WHERE server_id = ? AND folded = 
 CHANNEL_PARTED = "UPDATE channels SET joined = 0, auto_join = 0 WHERE server_id = ? AND folded = ?"
 CHANNEL_ERROR = "UPDATE channels SET joined = 0, join_error = ? WHERE server_id = ? AND folded = ?"
 CHANNEL_DETACHED = "UPDATE channels SET detached = ? WHERE server_id = ? AND folded = ?"
+CHANNEL_TAKEN_OVER = (
+    f"UPDATE messages SET channel_id = {_CHANNEL} "  # noqa: S608 - constants only
+    f"WHERE channel_id = {_CHANNEL} AND {_CHANNEL} IS NOT NULL"
+)
+"""(server, old, server, new, server, old): a channel of long ago had the name that one has now; it is one history."""
+CHANNEL_MADE_ROOM = f"DELETE FROM channels WHERE server_id = ? AND folded = ? AND {_CHANNEL} IS NOT NULL"  # noqa: S608 - constants only
 CHANNEL_RENAMED = "UPDATE OR IGNORE channels SET name = ?, folded = ? WHERE server_id = ? AND folded = ?"
 CHANNEL_TOPIC = "UPDATE channels SET topic = ? WHERE server_id = ? AND folded = ?"
 CHANNEL_TOPIC_BY = "UPDATE channels SET topic_by = ?, topic_at = ? WHERE server_id = ? AND folded = ?"

@@ -161,6 +161,10 @@ class Ingest:
     def _renamed(self, batch: Batch, done: Applied) -> None:
         """A channel has another name: its row, its read marker and its metadata follow."""
         name, new, old = self.text(done.target), self.fold(done.target), self.fold(done.text)
+        if new != old:
+            before, after = (self.server_id, old), (self.server_id, new)
+            batch.changes.append(Change(sql.CHANNEL_TAKEN_OVER, (*before, *after, *before)))
+            batch.changes.append(Change(sql.CHANNEL_MADE_ROOM, (*after, *before)))
         batch.changes.append(Change(sql.CHANNEL_RENAMED, (name, new, self.server_id, old)))
         batch.changes.append(Change(sql.MARKER_RENAMED, (name, new, self.server_id, old)))
         batch.changes.append(Change(sql.METADATA_RENAMED, (new, self.server_id, old)))

@@ -38,7 +38,7 @@ class Markers:
 
     def renamed(self, old: str, new: str) -> None:
         """A channel has another (folded) name."""
-        if old in self._times:
+        if new != old and old in self._times:
             self._times[new] = max(self._times.pop(old), self._times.get(new, 0))
 
     def lines(self, name: str, folded: str, server: str, mask: str) -> tuple[tuple[str, bytes], ...]:

@@ -71,6 +71,11 @@ class Metadata:
             del self._values[target]
         return True
 
+    def renamed(self, old: str, new: str) -> None:
+        """A channel has another (folded) name."""
+        if new != old and old in self._values:
+            self._values[new] = self._values.pop(old)
+
     def subs(self, client: object) -> dict[str, None]:
         """The keys a client follows, in the order it asked for them; the live one, to be changed."""
         return self._subs.setdefault(client, {})

@@ -161,6 +161,8 @@ class Traffic(Replies):
         if self.detached and self.detached.wakes(done, turn.loop_now, highlight=self._highlights(done)):
             self._submit(turn.split())  # what was said before is played, this and what follows is live
             self.detached.attach(done.target)
+        elif kind == "rename":
+            self._submit(turn.split())  # what was said before is stored under the name of before
         row = self._ingest.add(turn.batch, msg, done, time_ms, msgid) if stored else -1
         instead = self._follow(msg, done, old_nick, question, turn) if kind in _EVENTFUL else None
         if kind == "isupport":
@@ -247,6 +249,9 @@ class Traffic(Replies):
             channel = self.state.channels.find(done.target)
             if channel is None:
                 return None
+            old, new = self.fold(done.text), self.fold(done.target)
+            self.markers.renamed(old, new)
+            self.metadata.renamed(old, new)
             self.detached.renamed(done.text, done.target)
             words = (msg.param(0), msg.param(2), self.settings.params.realname)
             return "draft/channel-rename", rename_fallback(self.state, channel, self.source, *words)
