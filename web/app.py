@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "utc": present.utc,
     "clock": present.clock,
     "date": present.date,
+    "bytes": present.size,
     "sentence": present.sentence,
     "nick_class": present.nick_class,
     "plain": irctext.plain,
@@ -66,9 +68,20 @@ def make_app(config: Config, service: Service) -> web.Application:
     _templates(app)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(middlewares.security_headers)
+    app.on_startup.append(_begin)
+    app.on_cleanup.append(_end)
     app.on_shutdown.append(app[STREAMS].close)
     app.on_shutdown.append(app[SOCKETS].close)
     return app
+
+
+async def _begin(app: web.Application) -> None:
+    await asyncio.to_thread(app[SERVICE].downloads.clear)
+
+
+async def _end(app: web.Application) -> None:
+    await app[SERVICE].downloads.close()
+    await app[SERVICE].backups.close()
 
 
 def _templates(app: web.Application) -> None:

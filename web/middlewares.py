@@ -12,8 +12,10 @@ import aiohttp_session
 from aiohttp import web
 
 from bouncer import browse, tenant
+from bouncer.clock import now_ms
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
-from web.auth import sign_in_path
+from bouncer.service.audit import ACTOR, Actor
+from web.auth import confirm_path, sign_in_path
 from web.context import CONFIG, NOTICES, render, see_other
 from web.origin import from_here
 from web.sessions import ADDRESS, SIGNED_IN
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from bouncer.config import Network
+    from web.sessions import SignedIn
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +34,48 @@ LONG_S = 600.0
 """The same for what takes long with much history."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PUBLIC = frozenset({"session.new", "session.create"})
+PUBLIC = frozenset({"session.new", "session.create", "invite", "invite.accept"})
 OPEN = frozenset({"static", "socket"})
 """What asks for no session at all; IRC clients log in in their own way."""
 STREAMS = frozenset({"events", "socket"})
 LONG = frozenset({"server.delete", "server.trial", "server.trial.create"})
-FRAGMENTS = frozenset({"events", "server.state", "channel.people", "conversation.people", "notifications.count"})
+FRAGMENTS = frozenset(
+    {
+        "events",
+        "server.state",
+        "account.export.state",
+        "admin.house.state",
+        "channel.people",
+        "conversation.people",
+        "notifications.count",
+    }
+)
 PASSWORD_FIRST = frozenset({"account.password", "account.password.update", "session.delete"})
+OUTSIDE = STREAMS | {"account.delete"}
+"""Streams live for hours and read nothing: they must not keep the tenant's file in use; the other does away with it."""
+FRESH = frozenset(
+    {
+        "token.create",
+        "certificate.create",
+        "account.email",
+        "account.totp",
+        "account.totp.create",
+        "account.totp.delete",
+        "account.codes.create",
+        "account.export.create",
+        "account.export.file",
+        "account.delete",
+        "admin.user.create",
+        "admin.user.update",
+        "admin.user.password",
+        "admin.user.access",
+        "admin.user.factor.delete",
+        "admin.user.delete",
+        "admin.invite.create",
+    }
+)
+"""What changes who is let in, or takes everything along: only for who gave the password a short while ago."""
+FRESH_MS = 15 * 60_000
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -159,17 +197,32 @@ async def signed_in(request: web.Request, handler: Handler) -> web.StreamRespons
     if route in OPEN:
         return await handler(request)
     await aiohttp_session.get_session(request)
+    ACTOR.set(Actor(None, "panel", request[ADDRESS]))  # for who has no account yet
     user = request.get(SIGNED_IN)
     if request.match_info.http_exception is not None or (user is None and route in PUBLIC):
         return await handler(request)
-    if user is None or (user.password_temporary and route not in PASSWORD_FIRST):
-        return _elsewhere(request, sign_in_path(request) if user is None else "/account/password")
-    if route in STREAMS:  # lives for hours and reads nothing: it must not keep the tenant's file in use
+    if user is None:
+        return _elsewhere(request, sign_in_path(request))
+    if (instead := _first(request, user)) is not None:
+        return instead
+    ACTOR.set(Actor(user.id, user.name, request[ADDRESS]))
+    if route in OUTSIDE:
         return await handler(request)
     async with tenant.switch(user.id):
         if request.method == "GET":
             request[NOTICES] = await browse.notices()
         return await handler(request)
+
+
+def _first(request: web.Request, user: SignedIn) -> web.Response | None:
+    """What this user has to do before; what only admins may is not there for others."""
+    route = request.match_info.route.name or ""
+    if user.password_temporary and route not in PASSWORD_FIRST:
+        return _elsewhere(request, "/account/password")
+    if route.startswith("admin") and not user.admin:
+        raise web.HTTPNotFound
+    stale = route in FRESH and now_ms() - user.confirmed_at > FRESH_MS
+    return see_other(confirm_path(request)) if stale else None
 
 
 def _elsewhere(request: web.Request, location: str) -> web.Response:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.service.attention import Attention
 from bouncer.service.audit import Audit
+from bouncer.service.backups import Backups
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
@@ -13,6 +14,7 @@ from bouncer.service.downloads import Downloads
 from bouncer.service.figures import Figures
 from bouncer.service.files import TenantFiles
 from bouncer.service.histories import Histories
+from bouncer.service.house import House
 from bouncer.service.invites import Invites
 from bouncer.service.second_factor import SecondFactors
 from bouncer.service.servers import Servers
@@ -33,6 +35,7 @@ class Service:
 
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
     `second_factors` are the codes of a sign-in to the panel, `invites` lead to accounts, `audit` is who did what.
+    `house` and `backups` are of the whole installation, for admins.
     `downloads` are the files people take their data away in.
     `figures` are what is counted for pictures. `trials` connect to a network without anything being stored.
     `talk` is for words of a person who sits at no client, `attention` is what they want to be told of.
@@ -57,6 +60,8 @@ class Service:
         self.attention = Attention(live)
         self.figures = Figures()
         self.tenants = TenantFiles(self.users, tenants, live, self.second_factors.encrypt_anew)
+        self.house = House(config, self.users, tenants, live, self.second_factors, self.audit)
+        self.backups = Backups(config, self.users, self.tenants, self.audit)
         self.downloads = Downloads(self.tenants, config.storage.path / "downloads")
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
@@ -64,7 +69,7 @@ class Service:
     def configure(self, config: Config) -> None:
         """Follow a configuration that was read again."""
         self.config = config
-        self.servers.config = config
+        self.servers.config = self.house.config = config
 
     def close(self) -> None:
         """End the threads that hash passwords."""

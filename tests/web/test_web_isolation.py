@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 PATHS = sorted({route.path for route in ROUTES})
 WITH_ID = [route for route in ROUTES if "{id" in route.path]
-FIELDS = {**SERVER, "name": "taken-over", "address": "irc.evil.example", "key": "k", "back": "list"}
+FIELDS = {**SERVER, "name": "taken-over", "address": "irc.evil.example", "key": "k", "back": "list", "format": "jsonl"}
 
 
 def at(route: web.RouteDef, number: int) -> str:
-    return route.path.replace("{id:[0-9]+}", str(number)).replace("{name}", "x")
+    return there(route.path, number)
+
+
+def there(path: str, number: int = 1) -> str:
+    return path.replace("{id:[0-9]+}", str(number)).replace("{name}", "x").replace("{token}", "x")
 
 
 def name(route: web.RouteDef) -> str:
@@ -63,6 +67,8 @@ async def test_ids_of_another_user_are_not_there_and_nothing_of_theirs_changes(
     before = await dump(tenant.path(user.id))
     for number in (1, 2, 999, 10**17, 10**30):
         for route in WITH_ID:
+            if name(route) == "account.session.delete" and number == 2:
+                continue  # sessions are the installation's, with ids that nobody shares: this one is Bob's own
             answer = await bob.request(route.method, at(route, number), data=FIELDS if route.method == "POST" else None)
             assert answer.status == 404, (route, number)
             assert "Nothing here" in answer.text
@@ -97,7 +103,7 @@ async def test_with_ids_that_both_have_each_reaches_their_own(
 async def test_every_other_method_is_refused(alice: Browser, path: str) -> None:
     known = {route.method for route in ROUTES if route.path == path}
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - known:
-        answer = await alice.request(method, path.replace("{id:[0-9]+}", "1").replace("{name}", "x"))
+        answer = await alice.request(method, there(path))
         assert answer.status == 405, method
         assert known <= set(answer.headers["Allow"].split(","))
 

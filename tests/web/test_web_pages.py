@@ -161,7 +161,7 @@ async def test_other_browsers_can_be_signed_out(installation: Installation, alic
     other = Browser(installation.url)
     try:
         await other.sign_in("alice")
-        assert "1 other browser is signed in" in (await alice.get("/account")).text
+        assert "Sign out the others" in (await alice.get("/account")).text
         assert (await alice.post("/account/sessions/delete")).location == "/account"
         assert "only browser" in (await alice.get("/account")).text
         assert (await other.get("/servers")).status == 303

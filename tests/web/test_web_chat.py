@@ -1,0 +1,363 @@
+"""Conversations in Chromium on a running bouncer with a scripted network behind it: read, answered, never twice."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from bouncer.config import Web
+from bouncer.endpoints import parse_http
+from bouncer.supervisor import Supervisor
+from tests.support import browser
+from tests.support.house import PASSWORD, House, quick_config, running
+from tests.support.network import ScriptedNetwork
+from tests.support.room import on_room
+from web.app import start_panel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from playwright.async_api import Browser as Chromium
+    from playwright.async_api import Page
+
+    from bouncer.database import MainDatabase
+    from bouncer.tenant import Tenants
+    from tests.support.network import Peer
+
+LISTENS = "stream !== null && stream.readyState === 1"
+
+
+@dataclass
+class Chat:
+    """alice in #Room, and her panel."""
+
+    house: House
+    peer: Peer
+    url: str
+    chromium: Chromium
+
+    def page(self, *, width: int = 1280, script: bool = True) -> AbstractAsyncContextManager[Page]:
+        return browser.signed_in(self.chromium, self.url, "alice", PASSWORD, width=width, script=script)
+
+    async def room(self, page: Page) -> None:
+        """Open #Room and wait until it is live."""
+        await page.goto("/channels/1/messages")
+        await page.wait_for_function(LISTENS)
+
+    async def says(self, *texts: str, nick: str = "friend", to: str = "#Room") -> None:
+        await self.peer.send(*(f":{nick}!f@example PRIVMSG {to} :{text}" for text in texts))
+        await self.peer.barrier()
+        await self.house.supervisor.flush(self.house.ids["alice"])
+
+    async def enter(self, name: str) -> None:
+        """alice joins one more channel."""
+        await self.house.supervisor.service.channels.join(self.house.ids["alice"], 1, name)
+        await self.peer.expect("JOIN", name)
+        await self.peer.let_in(name)
+        await self.peer.barrier()
+        await self.house.supervisor.flush(self.house.ids["alice"])
+
+
+@pytest.fixture
+async def chat(tmp_path: Path, main_db: MainDatabase, tenants: Tenants) -> AsyncIterator[Chat]:
+    config = replace(quick_config(tmp_path / "storage"), web=Web(listen=parse_http("http://127.0.0.1:0")))
+    async with (
+        running(Supervisor(config, main_db, tenants)) as house,
+        ScriptedNetwork() as network,
+        browser.chromium() as chromium,
+    ):
+        peer = await on_room(house, network)
+        await house.supervisor.flush(house.ids["alice"])
+        panel = await start_panel(config, house.supervisor.service)
+        try:
+            yield Chat(house, peer, panel.address, chromium)
+        finally:
+            await panel.close()
+
+
+def texts(page: Page) -> str:
+    """A script that gives what was said, in order."""
+    return "[...document.querySelectorAll('#messages .message:not(.event) > .text')].map((e) => e.textContent)"
+
+
+async def said(page: Page) -> list[str]:
+    found: list[str] = await page.evaluate(texts(page))
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_lines_come_and_go_without_reloading(chat: Chat, width: int) -> None:
+    async with chat.page(width=width) as page:
+        await chat.room(page)
+        await page.evaluate("window.here = true")
+        await chat.says("hello \x02alice\x02", "and <b>welcome</b>")
+        await expect(page.get_by_text("and <b>welcome</b>")).to_be_visible()
+        await expect(page.locator(".message .f-b")).to_have_text("alice")
+        field = page.get_by_label("Message to #Room")
+        await field.fill("thank you")
+        await field.press("Enter")
+        await chat.peer.expect("PRIVMSG", "#Room", "thank you")
+        await expect(page.locator(".message.own .text")).to_have_text("thank you")
+        await expect(field).to_have_value("")
+        await field.fill("/me waves")
+        await page.get_by_role("button", name="Send").click()
+        await chat.peer.expect("PRIVMSG", "#Room", "\x01ACTION waves\x01")
+        await expect(page.locator(".message.action")).to_contain_text("alice waves")
+        assert await said(page) == ["hello alice", "and <b>welcome</b>", "thank you", "alice waves"]
+        assert await page.evaluate("window.here === true")
+        await page.reload()
+        assert await said(page) == ["hello alice", "and <b>welcome</b>", "thank you", "alice waves"]
+
+
+async def test_what_cannot_be_sent_stays_with_the_reason(chat: Chat) -> None:
+    async with chat.page() as page:
+        await chat.room(page)
+        field = page.get_by_label("Message to #Room")
+        await field.fill("/nonsense at all")
+        await field.press("Enter")
+        await expect(page.locator("#text-error")).to_contain_text("There is no command /nonsense")
+        await expect(field).to_have_value("/nonsense at all")
+        chat.peer.answer_pings = False
+        await field.fill("hello?")
+        await field.press("Enter")
+        await chat.peer.expect("PRIVMSG", "#Room")
+        await chat.peer.send(":irc.test 404 alice #Room :Cannot send to channel")
+        chat.peer.answer_pings = True
+        ping = await chat.peer.expect("PING")
+        await chat.peer.send(f":irc.test PONG irc.test :{ping.param(0)}")
+        await expect(page.locator("#text-error")).to_contain_text("Cannot send to channel")
+        await expect(field).to_have_value("hello?")
+        assert await said(page) == []
+
+
+async def test_after_being_offline_nothing_is_missing_and_nothing_is_double(chat: Chat) -> None:
+    async with chat.page() as page:
+        await chat.room(page)
+        await chat.says("one")
+        await expect(page.get_by_text("one", exact=True)).to_be_visible()
+        await page.evaluate("hush()")  # as when a phone sleeps
+        await chat.says("two", "three")
+        await page.evaluate("listen()")
+        await expect(page.get_by_text("three", exact=True)).to_be_visible()
+        await page.evaluate("hush(); listen(); hush(); listen()")
+        await chat.says("four")
+        await expect(page.get_by_text("four", exact=True)).to_be_visible()
+        assert await said(page) == ["one", "two", "three", "four"]
+        await page.evaluate("hush()")
+        await chat.says(*(f"many {number}" for number in range(250)))
+        await page.evaluate("listen()")  # too many to push: the page begins anew
+        await expect(page.get_by_text("many 249", exact=True)).to_be_visible()
+        shown = await said(page)
+        assert len(shown) == len(set(shown))
+
+
+async def test_two_windows_and_a_client_see_the_same(chat: Chat) -> None:
+    client = await chat.house.client("alice/net")
+    await client.until(" 366 ")
+    async with chat.page() as one, chat.page(width=390) as two:
+        await chat.room(one)
+        await chat.room(two)
+        await one.get_by_label("Message to #Room").fill("from the first")
+        await one.get_by_label("Message to #Room").press("Enter")
+        await expect(two.locator(".message.own .text")).to_have_text("from the first")
+        client.send("PRIVMSG #Room :from the client")
+        await expect(one.get_by_text("from the client")).to_be_visible()
+        await expect(two.get_by_text("from the client")).to_be_visible()
+        assert await said(one) == await said(two) == ["from the first", "from the client"]
+        await client.until("from the first")
+
+
+async def test_older_lines_come_as_one_scrolls_and_what_is_read_stays_in_place(chat: Chat) -> None:
+    await chat.says(*(f"line {number:03d}" for number in range(350)))
+    async with chat.page() as page:
+        await page.emulate_media(reduced_motion="reduce")
+        await chat.room(page)
+        assert await page.locator("#messages .message:not(.event)").count() <= 100
+        first = page.locator("#messages .message:not(.event)").first
+        await first.scroll_into_view_if_needed()
+        for _ in range(8):
+            await page.evaluate("scroll.scrollTop = 0")
+            await page.wait_for_function("!loading.size")
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            await page.wait_for_function("!loading.size")
+        assert await said(page) == [f"line {number:03d}" for number in range(350)]
+        await expect(page.get_by_text("This is the beginning.")).to_be_attached()
+        at = "document.querySelector('#messages .message:nth-of-type(30)').getBoundingClientRect().top"
+        before = await page.evaluate(f"scroll.scrollTop = 900; {at}")
+        await chat.says("meanwhile")
+        await expect(page.get_by_role("button", name="1 new message")).to_be_visible()
+        assert await page.evaluate(at) == before
+        await page.get_by_role("button", name="1 new message").click()
+        await expect(page.get_by_text("meanwhile")).to_be_in_viewport()
+
+
+async def test_lines_that_arrive_shift_nothing(chat: Chat) -> None:
+    await chat.says(*(f"line {number}" for number in range(60)))
+    async with chat.page() as page:
+        await chat.room(page)
+        await page.evaluate(
+            "window.shifts = []; new PerformanceObserver((all) => window.shifts.push(...all.getEntries()"
+            ".filter((one) => !one.hadRecentInput).map((one) => one.value))).observe({ type: 'layout-shift' })"
+        )
+        for number in range(12):
+            await chat.says(f"new {number}")
+            await expect(page.get_by_text(f"new {number}", exact=True)).to_be_in_viewport()
+        assert sum(await page.evaluate("window.shifts")) < 0.1
+
+
+async def test_comings_and_goings_are_folded_also_as_they_come(chat: Chat) -> None:
+    await chat.says("a word")
+    async with chat.page() as page:
+        await chat.room(page)
+        for line in ("kim!k@h JOIN #Room", "lee!l@h JOIN #Room", "kim!k@h QUIT :bye"):
+            await chat.peer.send(f":{line}")
+            await chat.peer.barrier()
+        fold = page.locator("details.fold").last
+        await expect(fold.locator(".words")).to_have_text("2 joined, 1 quit")
+        await expect(page.get_by_text("kim quit (bye)")).to_be_hidden()
+        await fold.locator("summary").click()
+        await expect(page.get_by_text("kim quit (bye)")).to_be_visible()
+        await page.reload()
+        await expect(page.locator("details.fold .words").last).to_have_text("2 joined, 1 quit")
+
+
+async def test_reading_moves_the_marker_for_the_clients_and_ends_the_notification(chat: Chat) -> None:
+    await chat.enter("#other")
+    await chat.says("alice: are you there?", to="#other")
+    client = await chat.house.client("alice/net", caps="draft/read-marker")
+    await client.until(" 366 ")
+    async with chat.page() as page:
+        await chat.room(page)
+        await expect(page).to_have_title("(1) #Room on net · Bouncer")
+        link = page.get_by_role("navigation", name="Conversations").get_by_role("link", name="#other")
+        await expect(link.locator(".waiting")).to_have_text("1 unread")
+        await chat.says("alice: hello?", to="#other")
+        await expect(link.locator(".waiting")).to_have_text("2 unread")
+        await expect(page).to_have_title("(2) #Room on net · Bouncer")
+        await page.keyboard.press("Alt+a")
+        await expect(page.get_by_role("heading", name="#other")).to_be_visible()
+        assert "MARKREAD #other timestamp=" in (await client.until("MARKREAD #other timestamp="))[-1]
+        await expect(page).to_have_title("#other on net · Bouncer")
+        await expect(page.locator("#notices")).to_be_hidden()
+
+
+async def test_the_unread_begin_where_reading_ended(chat: Chat) -> None:
+    client = await chat.house.client("alice/net", caps="draft/read-marker server-time")
+    await client.until(" 366 ")
+    await chat.says("seen")
+    time = (await client.until("seen"))[-1].split(" ")[0].removeprefix("@time=")
+    client.send(f"MARKREAD #Room timestamp={time}")
+    await client.until("MARKREAD")
+    await asyncio.to_thread(lambda: None)
+    await chat.says("not seen", "nor this")
+    async with chat.page() as page:
+        await chat.room(page)
+        order = "[...document.querySelectorAll('#messages > :is(.unread, .message:not(.event))')].map((e) => e.textContent.trim())"
+        shown = await page.evaluate(order)
+        assert [one == "New" for one in shown] == [False, True, False, False]
+
+
+async def test_keys_lead_everywhere(chat: Chat) -> None:
+    await chat.enter("#other")
+    await chat.says("hello", nick="friendly")
+    async with chat.page() as page:
+        await chat.room(page)
+        field = page.get_by_role("textbox", name="Message to")
+        await expect(field).to_be_focused()
+        await field.press_sequentially("frie")
+        await field.press("Tab")
+        await expect(field).to_have_value("friendly: ")
+        await field.press("Tab")
+        await expect(field).to_have_value("friend: ")
+        await field.fill("first")
+        await field.press("Enter")
+        await expect(page.get_by_text("first", exact=True)).to_be_visible()
+        await field.press("ArrowUp")
+        await expect(field).to_have_value("first")
+        await field.press("ArrowDown")
+        await expect(field).to_have_value("")
+        await field.fill("a draft")
+        await page.keyboard.press("Alt+ArrowDown")
+        await expect(page.get_by_role("heading", name="#other")).to_be_visible()
+        await expect(page.get_by_role("textbox", name="Message to #other")).to_have_value("")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("roo")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="#Room")).to_be_visible()
+        await expect(page.get_by_role("textbox", name="Message to #Room")).to_have_value("a draft")
+        await page.locator("#scroll").focus()
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("heading", name="Keys and commands")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("heading", name="Keys and commands")).to_be_hidden()
+
+
+async def test_commands_answer_in_the_page_and_lead_where_they_mean(chat: Chat) -> None:
+    async with chat.page() as page:
+        await chat.room(page)
+        field = page.get_by_role("textbox", name="Message to")
+        await field.fill("/whois friend")
+        await field.press("Enter")
+        await chat.peer.expect("WHOIS", "friend")
+        await chat.peer.numeric(311, "friend", "f", "host.example", "*", "A Friend")
+        await chat.peer.numeric(318, "friend", "End of /WHOIS list.")
+        await expect(page.locator(".message.answer")).to_contain_text("friend is f@host.example: A Friend")
+        await field.fill("/query somebody")
+        await field.press("Enter")
+        await expect(page.get_by_role("heading", name="somebody")).to_be_visible()
+        await page.get_by_role("textbox", name="Message to somebody").fill("psst")
+        await page.keyboard.press("Enter")
+        await chat.peer.expect("PRIVMSG", "somebody", "psst")
+        await expect(page.locator(".message.own")).to_contain_text("psst")
+
+
+async def test_without_script_one_reads_and_sends(chat: Chat) -> None:
+    await chat.says(*(f"line {number:03d}" for number in range(120)))
+    async with chat.page(script=False, width=390) as page:
+        await page.goto("/chat")
+        await page.get_by_role("link", name="#Room").click()
+        await expect(page.get_by_text("line 119")).to_be_visible()
+        await page.get_by_label("Message to #Room").fill("by form")
+        await page.get_by_role("button", name="Send").click()
+        await chat.peer.expect("PRIVMSG", "#Room", "by form")
+        await expect(page.get_by_text("by form")).to_be_visible()
+        await page.get_by_label("Message to #Room").fill("/me")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.locator("#text-error")).to_contain_text("Say what you do")
+        await expect(page.get_by_label("Message to #Room")).to_have_value("/me")
+        await page.get_by_role("link", name="Older").click()
+        await expect(page.get_by_text("line 000")).to_be_attached()
+        await page.get_by_role("link", name="Newest").click()
+        await page.get_by_role("button", name="Mark as read").click()
+        await expect(page.get_by_role("button", name="Mark as read")).to_have_count(0)
+
+
+async def test_a_search_leads_to_the_line_among_its_neighbours(chat: Chat) -> None:
+    await chat.says(*(f"line {number:03d} {'needle' if number == 40 else 'hay'}" for number in range(250)))
+    async with chat.page() as page:
+        await page.goto("/search")
+        await page.get_by_label("Words").fill("needle")
+        await page.get_by_role("button", name="Search").click()
+        await expect(page.locator(".finding")).to_have_count(1)
+        await page.locator(".finding a").first.click()
+        found = page.locator(".message.found")
+        await expect(found).to_contain_text("line 040 needle")
+        await expect(found).to_be_in_viewport()
+        await expect(page.get_by_text("line 041 hay")).to_be_visible()
+        for _ in range(6):
+            await page.evaluate("scroll.scrollTop = scroll.scrollHeight")
+            await page.wait_for_function("!loading.size")
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            await page.wait_for_function("!loading.size")
+        await page.wait_for_function(LISTENS)
+        await chat.says("and now live")
+        await expect(page.get_by_text("and now live")).to_be_visible()
+        shown = await said(page)
+        assert shown[-2:] == ["line 249 hay", "and now live"]
+        assert len(shown) == len(set(shown))
