@@ -1,4 +1,4 @@
-"""Owns both ends of the flood: a network in a process of its own, clients that read and look afterwards; no bouncer."""
+"""Owns both ends of a run: a network in a process of its own, clients that read and look afterwards; no bouncer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 120.0
 READ_BYTES = 1 << 20
-SHOWN = re.compile(rb"@time=\S*;msgid=(\S+) :\S+ PRIVMSG #bench :(.*)\r\n")
+CAPS = ("server-time", "message-tags", "batch")
+SHOWN = re.compile(rb"@(?:batch=\S*;)?time=\S*;msgid=(\S+) :\S+ PRIVMSG #bench0 :(.*)\r\n")
 PING = re.compile(rb"^PING (.*)\r\n", re.MULTILINE)
-NICKS = [f"nick{number:02}" for number in range(40)]
+NICKS = [f"nick{number:03}" for number in range(1000)]
+SPEAKERS = 40
 LETTERS = ("bcdfghklmnprstvw", "aeiou")
 
 
@@ -44,28 +46,54 @@ def texts(count: int, run: int) -> list[str]:
     return said
 
 
+def spoken(said: list[str]) -> list[str]:
+    """The lines of people who say that, in turn."""
+    return [f":{_mask(number)} PRIVMSG #bench0 :{text}" for number, text in enumerate(said)]
+
+
+def tagged(said: list[str], run: int) -> list[str]:
+    """The same from a network that gives tags, as most do."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    return [
+        f"@time={stamp}.{number % 1000:03}Z;msgid=r{run}n{number:07};account=somebody {line}"
+        for number, line in enumerate(spoken(said))
+    ]
+
+
+def typing(count: int) -> list[str]:
+    """News that somebody is typing: nothing to store."""
+    return [f"@+typing=active :{_mask(number)} TAGMSG #bench0" for number in range(count)]
+
+
+def who_replies(count: int) -> list[str]:
+    """Answers to a WHO that nobody asked: nothing to store, everybody's."""
+    return [f":s 352 alice #bench0 user host s {NICKS[number % SPEAKERS]} H :0 a name" for number in range(count)]
+
+
+def _mask(number: int) -> str:
+    return f"{NICKS[number % SPEAKERS]}!user@host{number % SPEAKERS}.example"
+
+
 class Network:
     """The other side of one connection of the bouncer; it floods on request."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1, people: int = SPEAKERS) -> None:
+        self.channels = channels
+        self.names = [f"#bench{number}" for number in range(channels)]
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, channels, people), daemon=True)
         self._process.start()
         theirs.close()
         self.port: int = self._answer()
 
     def wait_joined(self) -> None:
-        """Until the bouncer is on the channel."""
+        """Until the bouncer is on every channel."""
         self._answer()
 
-    def load(self, said: list[str]) -> None:
+    def load(self, lines: list[str]) -> None:
         """Have the lines ready there, before anything is measured."""
-        lines = [
-            f":{NICKS[number % len(NICKS)]}!user@host{number % 7}.example PRIVMSG #bench :{text}\r\n"
-            for number, text in enumerate(said)
-        ]
-        self._pipe.send("".join(lines).encode())
+        self._pipe.send("".join(f"{line}\r\n" for line in lines).encode())
         self._answer()
 
     def flood(self) -> None:
@@ -82,10 +110,40 @@ class Network:
         return int(self._pipe.recv())
 
 
-def _serve(pipe: Connection) -> None:
+class _Served:
+    def __init__(self, link: socket.socket, pipe: Connection, channels: int, people: int) -> None:
+        self.link, self.pipe, self.people = link, pipe, people
+        self.missing = channels
+
+    def line(self, line: str) -> None:
+        command, _, rest = line.partition(" ")
+        if command == "USER":
+            known = "CHANTYPES=# PREFIX=(ov)@+ CHANLIMIT=#:500 :are supported by this server"
+            self.link.sendall(f":s 001 alice :hi\r\n:s 005 alice {known}\r\n:s 376 alice :end\r\n".encode())
+        elif command == "JOIN":
+            for name in rest.split(" ")[0].split(","):
+                self.join(name)
+        elif command == "QUIT":
+            self.link.shutdown(socket.SHUT_RDWR)
+        elif command == "PING":
+            self.link.sendall(f":s PONG s {rest}\r\n".encode())
+
+    def join(self, name: str) -> None:
+        lines = [f":alice!u@h JOIN {name}"]
+        here = ["alice", *NICKS[: self.people]]
+        lines += [f":s 353 alice = {name} :{' '.join(here[at : at + 40])}" for at in range(0, len(here), 40)]
+        lines.append(f":s 366 alice {name} :end\r\n")
+        self.link.sendall("\r\n".join(lines).encode())
+        self.missing -= 1
+        if not self.missing:
+            self.pipe.send(0)
+
+
+def _serve(pipe: Connection, channels: int, people: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         pipe.send(listener.getsockname()[1])
         link, _ = listener.accept()
+    served = _Served(link, pipe, channels, people)
     ready = selectors.DefaultSelector()
     ready.register(link, selectors.EVENT_READ)
     ready.register(pipe, selectors.EVENT_READ)
@@ -104,34 +162,24 @@ def _serve(pipe: Connection) -> None:
                 return
             *lines, rest = (rest + read).split(b"\r\n")
             for line in lines:
-                _reply(link, line.decode(), pipe)
-
-
-def _reply(link: socket.socket, line: str, pipe: Connection) -> None:
-    command, _, rest = line.partition(" ")
-    if command == "USER":
-        known = "CHANTYPES=# PREFIX=(ov)@+ :are supported by this server"
-        link.sendall(f":s 001 alice :hi\r\n:s 005 alice {known}\r\n:s 376 alice :end\r\n".encode())
-    elif command == "JOIN":
-        names = f":s 353 alice = #bench :alice {' '.join(NICKS)}\r\n:s 366 alice #bench :end\r\n"
-        link.sendall(f":alice!u@h JOIN #bench\r\n{names}".encode())
-        pipe.send(0)
-    elif command == "PING":
-        link.sendall(f":s PONG s {rest}\r\n".encode())
+                served.line(line.decode())
 
 
 class Client:
     """One attached client. It answers PINGs, counts lines, and keeps what it was sent for `shown`."""
 
-    def __init__(self, port: int, login: str, password: str) -> None:
+    def __init__(self, port: int, login: str, password: str, channels: int = 1, caps: tuple[str, ...] = ()) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
         self.lines = 0
+        self.asked = 0
         self._rest = b""
         self._chunks: list[bytes] = []
         hello = f"PASS {login}:{password}\r\nNICK a\r\nUSER a 0 * :a\r\nCAP END\r\n"
-        self.socket.sendall(f"CAP LS 302\r\nCAP REQ :server-time message-tags batch\r\n{hello}".encode())
-        while b" 366 " not in b"".join(self._chunks):
-            self.read()
+        self.socket.sendall(f"CAP LS 302\r\nCAP REQ :{' '.join([*CAPS, *caps])}\r\n{hello}".encode())
+        self.read_until(b" 001 ")
+        self.let_in_at = time.perf_counter()
+        self.read_until(f" 366 alice #bench{channels - 1} ".encode())
+        self.attached_at = time.perf_counter()
 
     def read(self) -> None:
         """One read. Counting is all that is done here: what is measured is the bouncer."""
@@ -142,8 +190,16 @@ class Client:
         if b"PING " in chunk or b"PING " in self._rest + chunk[:64]:
             pings = PING.findall(self._rest + chunk)
             self.lines -= len(pings)
+            self.asked += len(pings)
             self.socket.sendall(b"".join(b"PONG %b\r\n" % token for token in pings))
         self._rest = chunk[chunk.rfind(b"\n") + 1 :] if b"\n" in chunk else self._rest + chunk
+
+    def read_until(self, mark: bytes) -> None:
+        """Read until these bytes have come, perhaps before."""
+        seen = b"".join(self._chunks)
+        while mark not in seen:
+            self.read()
+            seen = seen[-len(mark) :] + self._chunks[-1]
 
     def reset(self) -> None:
         """Forget what was read so far; the next run begins."""
@@ -170,3 +226,44 @@ def read_all(clients: list[Client], lines: int) -> float:
             if reader.lines >= lines:
                 waiting.unregister(reader.socket)
     return time.perf_counter()
+
+
+class Watch:
+    """A client of no network, in a process of its own, that asks PING all the time: when the bouncer's loop turns."""
+
+    def __init__(self, port: int, login: str, password: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_watch, args=(theirs, port, login, password), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.worst_ms()
+
+    def worst_ms(self) -> float:
+        """The longest wait for an answer since the last call, in ms; what the machine adds is in it."""
+        self._pipe.send(b"")
+        assert self._pipe.poll(DEADLINE_S), "the bouncer does not answer PING"
+        return float(self._pipe.recv())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.join()
+
+
+def _watch(pipe: Connection, port: int, login: str, password: str) -> None:
+    worst = 0.0
+    link = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    link.sendall(f"PASS {login}:{password}\r\nNICK a\r\nUSER a 0 * :a\r\n".encode())
+    came = b""
+    while b" 422 " not in came and b" 376 " not in came:
+        came += link.recv(4096)
+    while True:
+        began = time.perf_counter()
+        link.sendall(b"PING x\r\n")
+        assert link.recv(4096), "the bouncer closed the connection"
+        worst = max(worst, time.perf_counter() - began)
+        if pipe.poll(0.0005):
+            pipe.recv()
+            pipe.send(worst * 1000)
+            worst = 0.0
