@@ -95,7 +95,7 @@ def chathistory(runs: int) -> list[Figure]:
 
 
 def attach(runs: int) -> list[Figure]:
-    """A client that attaches to 100 channels of 300 people: from its first packet to the last NAMES, password and all."""
+    """A client that attaches to 100 channels of 300 people, from its first packet to the last NAMES."""
     times = []
     with house(CHANNELS, PEOPLE) as home:
         for run in range(runs + 1):
