@@ -122,6 +122,7 @@ class Client:
         self._registration = Registration(SERVER, self._offered({}), UNBOUND)
         self._gone = False
         self._heard_at = 0.0
+        self._active_at: int | None = None
         self._pinged_at = -1.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -135,7 +136,15 @@ class Client:
         """This client, for lists."""
         caps = tuple(sorted(self.caps))
         return ClientInfo(
-            self.id, self.name, self.server, self.address, self.tls, self.attached_since, caps, self.credential
+            self.id,
+            self.name,
+            self.server,
+            self.address,
+            self.tls,
+            self.attached_since,
+            caps,
+            self.credential,
+            self._active_at,
         )
 
     # -- out -------------------------------------------------------------------------------------------------------
@@ -295,6 +304,8 @@ class Client:
             msg = Message.parse(raw)
         except MalformedLineError:
             return
+        if msg.command not in ("PING", "PONG"):
+            self._active_at = now_ms()
         await self._door.command(self, msg)
 
     def _keep_alive(self) -> None:

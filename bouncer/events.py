@@ -43,7 +43,10 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """One attached client, for lists; `credential` is how it came in: `password`, `token ID`, `certificate ID`."""
+    """One attached client, for lists; `credential` is how it came in: `password`, `token ID`, `certificate ID`.
+
+    `active_at` is when it last sent anything but PING and PONG, None for not yet.
+    """
 
     id: int
     name: str
@@ -53,6 +56,7 @@ class ClientInfo:
     attached_since: int
     caps: tuple[str, ...]
     credential: str = ""
+    active_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

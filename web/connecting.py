@@ -38,6 +38,7 @@ class ClientCard:
     login: str
     irssi: str
     weechat: str
+    goguma: str
 
 
 def doors(config: Config, request: web.Request) -> list[Door]:
@@ -72,4 +73,12 @@ def client_card(door: Door, user: str, server: str) -> ClientCard:
     weechat = (
         f"/server add {network} {host} {secure} -autoconnect -password={login}@weechat:PASSWORD\n/connect {network}"
     )
-    return ClientCard(door, login, irssi, weechat)
+    shown = f"[{door.host}]" if ":" in door.host else door.host
+    goguma = f"{'ircs' if door.tls else 'irc+insecure'}://{user}@{shown}:{door.port}"
+    return ClientCard(door, login, irssi, weechat, goguma)
+
+
+def socket_address(config: Config, request: web.Request) -> str:
+    """Where IRC clients in browsers connect: the panel's own address, by WebSocket."""
+    base = config.web.public_url or f"http://{request.host}"
+    return f"ws{base.removeprefix('http')}/socket"

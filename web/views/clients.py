@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.errors import CommandError, InvalidError
 from web.auth import flash, take_flash
+from web.connecting import client_card, doors, socket_address
 from web.context import form, me, path_id, render, see_other, service
 
 if TYPE_CHECKING:
@@ -30,7 +31,16 @@ async def _index(
 ) -> web.Response:
     """`made` is the client name of a new app password and itself, which is on this page only."""
     user, call = me(request), service(request)
+    views = await call.servers.list(user.id)
+    wanted = request.query.get("server", "")
+    chosen = next((view.row for view in views if str(view.row.id) == wanted), views[0].row if views else None)
+    cards = [client_card(door, user.name, chosen.name) for door in doors(call.config, request)] if chosen else []
     context = {
+        "servers": [view.row for view in views],
+        "chosen": chosen,
+        "cards": cards,
+        "socket": socket_address(call.config, request),
+        "factor": await call.second_factors.on(user.id),
         "attached": call.clients.attached(user.id),
         "known": await call.clients.known(user.id),
         "tokens": await call.tokens.list(user.id),

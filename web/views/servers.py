@@ -9,7 +9,7 @@ from bouncer.errors import CommandError, InvalidError
 from bouncer.service.figures import DAY_MS, HOUR_MS
 from web import charts, server_form
 from web.auth import flash, take_flash
-from web.connecting import client_card, doors
+from web.connecting import client_card, doors, socket_address
 from web.context import form, me, path_id, render, see_other, service
 from web.present import common_name, log_entries, server_card
 from web.presets import PRESETS
@@ -47,10 +47,14 @@ async def index(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """One server: state, lifecycle, channels, conversations, how to connect a client."""
-    context = await _state(request)
+    context, call = await _state(request), service(request)
     name = context["row"].name
-    cards = [client_card(door, me(request).name, name) for door in doors(service(request).config, request)]
-    return render(request, "servers/show.html", {**context, "cards": cards, "flash": await take_flash(request)})
+    cards = [client_card(door, me(request).name, name) for door in doors(call.config, request)]
+    return render(
+        request,
+        "servers/show.html",
+        {**context, "cards": cards, "socket": socket_address(call.config, request), "flash": await take_flash(request)},
+    )
 
 
 async def state(request: web.Request) -> web.Response:
