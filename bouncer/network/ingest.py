@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bouncer import journal_sql as sql
@@ -25,6 +26,12 @@ _REACTIONS = ("+draft/persist", "+draft/react", "+draft/reply", "+draft/unreact"
 """Client tags that make a TAGMSG part of the conversation; typing and the like passes."""
 
 _PASSING = frozenset({"time", "msgid", "batch", "label"})
+
+
+@lru_cache(maxsize=512)
+def _json(tags: tuple[tuple[str, str], ...], encoding: str) -> str:
+    """The same people say much: the tags of most lines (`account=…`) are not new."""
+    return json.dumps({as_text(key, encoding): as_text(value, encoding) for key, value in tags}, ensure_ascii=False)
 
 
 class Ingest:
@@ -122,8 +129,8 @@ class Ingest:
 
     def _tags(self, msg: Message) -> str | None:
         """The tags to keep, as JSON; those with a column of their own, or none of anybody's business later, are not."""
-        kept = {self.text(key): self.text(value) for key, value in msg.tags.items() if key not in _PASSING}
-        return json.dumps(kept, ensure_ascii=False) if kept else None
+        kept = tuple([item for item in msg.tags.items() if item[0] not in _PASSING])
+        return _json(kept, self.encoding) if kept else None
 
     # -- events ----------------------------------------------------------------------------------------------------
 
