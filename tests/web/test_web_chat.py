@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.async_api import Browser as Chromium
-    from playwright.async_api import Page
+    from playwright.async_api import Locator, Page
 
     from bouncer.database import MainDatabase
     from bouncer.tenant import Tenants
     from tests.support.network import Peer
 
-LISTENS = "stream !== null && stream.readyState === 1"
+LISTENS = "body[data-link=open]"
+OWN = ".message.own:not(.event) .text"
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Chat:
     async def room(self, page: Page) -> None:
         """Open #Room and wait until it is live."""
         await page.goto("/channels/1/messages")
-        await page.wait_for_function(LISTENS)
+        await expect(page.locator(LISTENS)).to_be_attached()
 
     async def says(self, *texts: str, nick: str = "friend", to: str = "#Room") -> None:
         await self.peer.send(*(f":{nick}!f@example PRIVMSG {to} :{text}" for text in texts))
@@ -81,13 +81,16 @@ async def chat(tmp_path: Path, main_db: MainDatabase, tenants: Tenants) -> Async
             await panel.close()
 
 
-def texts(page: Page) -> str:
-    """A script that gives what was said, in order."""
-    return "[...document.querySelectorAll('#messages .message:not(.event) > .text')].map((e) => e.textContent)"
+def line(page: Page, text: str) -> Locator:
+    """A line of the conversation with exactly this text, or that of its name and text."""
+    return page.locator("#messages .text").get_by_text(text, exact=True)
 
 
 async def said(page: Page) -> list[str]:
-    found: list[str] = await page.evaluate(texts(page))
+    """What was said, in the order of the page."""
+    found: list[str] = await page.evaluate(
+        "[...document.querySelectorAll('#messages .message:not(.event) > .text')].map((e) => e.textContent)"
+    )
     return found
 
 
@@ -97,13 +100,13 @@ async def test_lines_come_and_go_without_reloading(chat: Chat, width: int) -> No
         await chat.room(page)
         await page.evaluate("window.here = true")
         await chat.says("hello \x02alice\x02", "and <b>welcome</b>")
-        await expect(page.get_by_text("and <b>welcome</b>")).to_be_visible()
+        await expect(line(page, "and <b>welcome</b>")).to_be_visible()
         await expect(page.locator(".message .f-b")).to_have_text("alice")
         field = page.get_by_label("Message to #Room")
         await field.fill("thank you")
         await field.press("Enter")
         await chat.peer.expect("PRIVMSG", "#Room", "thank you")
-        await expect(page.locator(".message.own .text")).to_have_text("thank you")
+        await expect(page.locator(OWN)).to_have_text("thank you")
         await expect(field).to_have_value("")
         await field.fill("/me waves")
         await page.get_by_role("button", name="Send").click()
@@ -140,19 +143,19 @@ async def test_after_being_offline_nothing_is_missing_and_nothing_is_double(chat
     async with chat.page() as page:
         await chat.room(page)
         await chat.says("one")
-        await expect(page.get_by_text("one", exact=True)).to_be_visible()
+        await expect(line(page, "one")).to_be_visible()
         await page.evaluate("hush()")  # as when a phone sleeps
         await chat.says("two", "three")
         await page.evaluate("listen()")
-        await expect(page.get_by_text("three", exact=True)).to_be_visible()
+        await expect(line(page, "three")).to_be_visible()
         await page.evaluate("hush(); listen(); hush(); listen()")
         await chat.says("four")
-        await expect(page.get_by_text("four", exact=True)).to_be_visible()
+        await expect(line(page, "four")).to_be_visible()
         assert await said(page) == ["one", "two", "three", "four"]
         await page.evaluate("hush()")
         await chat.says(*(f"many {number}" for number in range(250)))
         await page.evaluate("listen()")  # too many to push: the page begins anew
-        await expect(page.get_by_text("many 249", exact=True)).to_be_visible()
+        await expect(line(page, "many 249")).to_be_visible()
         shown = await said(page)
         assert len(shown) == len(set(shown))
 
@@ -165,10 +168,10 @@ async def test_two_windows_and_a_client_see_the_same(chat: Chat) -> None:
         await chat.room(two)
         await one.get_by_label("Message to #Room").fill("from the first")
         await one.get_by_label("Message to #Room").press("Enter")
-        await expect(two.locator(".message.own .text")).to_have_text("from the first")
+        await expect(two.locator(OWN)).to_have_text("from the first")
         client.send("PRIVMSG #Room :from the client")
-        await expect(one.get_by_text("from the client")).to_be_visible()
-        await expect(two.get_by_text("from the client")).to_be_visible()
+        await expect(line(one, "from the client")).to_be_visible()
+        await expect(line(two, "from the client")).to_be_visible()
         assert await said(one) == await said(two) == ["from the first", "from the client"]
         await client.until("from the first")
 
@@ -181,11 +184,9 @@ async def test_older_lines_come_as_one_scrolls_and_what_is_read_stays_in_place(c
         assert await page.locator("#messages .message:not(.event)").count() <= 100
         first = page.locator("#messages .message:not(.event)").first
         await first.scroll_into_view_if_needed()
-        for _ in range(8):
+        for number in (155, 55, 0):
             await page.evaluate("scroll.scrollTop = 0")
-            await page.wait_for_function("!loading.size")
-            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-            await page.wait_for_function("!loading.size")
+            await expect(line(page, f"line {number:03d}")).to_be_attached()
         assert await said(page) == [f"line {number:03d}" for number in range(350)]
         await expect(page.get_by_text("This is the beginning.")).to_be_attached()
         at = "document.querySelector('#messages .message:nth-of-type(30)').getBoundingClientRect().top"
@@ -194,7 +195,7 @@ async def test_older_lines_come_as_one_scrolls_and_what_is_read_stays_in_place(c
         await expect(page.get_by_role("button", name="1 new message")).to_be_visible()
         assert await page.evaluate(at) == before
         await page.get_by_role("button", name="1 new message").click()
-        await expect(page.get_by_text("meanwhile")).to_be_in_viewport()
+        await expect(line(page, "meanwhile")).to_be_in_viewport()
 
 
 async def test_lines_that_arrive_shift_nothing(chat: Chat) -> None:
@@ -207,7 +208,7 @@ async def test_lines_that_arrive_shift_nothing(chat: Chat) -> None:
         )
         for number in range(12):
             await chat.says(f"new {number}")
-            await expect(page.get_by_text(f"new {number}", exact=True)).to_be_in_viewport()
+            await expect(line(page, f"new {number}")).to_be_in_viewport()
         assert sum(await page.evaluate("window.shifts")) < 0.1
 
 
@@ -215,14 +216,14 @@ async def test_comings_and_goings_are_folded_also_as_they_come(chat: Chat) -> No
     await chat.says("a word")
     async with chat.page() as page:
         await chat.room(page)
-        for line in ("kim!k@h JOIN #Room", "lee!l@h JOIN #Room", "kim!k@h QUIT :bye"):
-            await chat.peer.send(f":{line}")
+        for event in ("kim!k@h JOIN #Room", "lee!l@h JOIN #Room", "kim!k@h QUIT :bye"):
+            await chat.peer.send(f":{event}")
             await chat.peer.barrier()
         fold = page.locator("details.fold").last
         await expect(fold.locator(".words")).to_have_text("2 joined, 1 quit")
-        await expect(page.get_by_text("kim quit (bye)")).to_be_hidden()
+        await expect(line(page, "kim quit (bye)")).to_be_hidden()
         await fold.locator("summary").click()
-        await expect(page.get_by_text("kim quit (bye)")).to_be_visible()
+        await expect(line(page, "kim quit (bye)")).to_be_visible()
         await page.reload()
         await expect(page.locator("details.fold .words").last).to_have_text("2 joined, 1 quit")
 
@@ -254,12 +255,13 @@ async def test_the_unread_begin_where_reading_ended(chat: Chat) -> None:
     time = (await client.until("seen"))[-1].split(" ")[0].removeprefix("@time=")
     client.send(f"MARKREAD #Room timestamp={time}")
     await client.until("MARKREAD")
-    await asyncio.to_thread(lambda: None)
     await chat.says("not seen", "nor this")
     async with chat.page() as page:
         await chat.room(page)
-        order = "[...document.querySelectorAll('#messages > :is(.unread, .message:not(.event))')].map((e) => e.textContent.trim())"
-        shown = await page.evaluate(order)
+        shown = await page.evaluate(
+            "[...document.querySelectorAll('#messages > :is(.unread, .message:not(.event))')]"
+            ".map((e) => e.textContent.trim())"
+        )
         assert [one == "New" for one in shown] == [False, True, False, False]
 
 
@@ -277,7 +279,7 @@ async def test_keys_lead_everywhere(chat: Chat) -> None:
         await expect(field).to_have_value("friend: ")
         await field.fill("first")
         await field.press("Enter")
-        await expect(page.get_by_text("first", exact=True)).to_be_visible()
+        await expect(line(page, "first")).to_be_visible()
         await field.press("ArrowUp")
         await expect(field).to_have_value("first")
         await field.press("ArrowDown")
@@ -314,7 +316,7 @@ async def test_commands_answer_in_the_page_and_lead_where_they_mean(chat: Chat) 
         await page.get_by_role("textbox", name="Message to somebody").fill("psst")
         await page.keyboard.press("Enter")
         await chat.peer.expect("PRIVMSG", "somebody", "psst")
-        await expect(page.locator(".message.own")).to_contain_text("psst")
+        await expect(page.locator(OWN)).to_contain_text("psst")
 
 
 async def test_without_script_one_reads_and_sends(chat: Chat) -> None:
@@ -322,17 +324,17 @@ async def test_without_script_one_reads_and_sends(chat: Chat) -> None:
     async with chat.page(script=False, width=390) as page:
         await page.goto("/chat")
         await page.get_by_role("link", name="#Room").click()
-        await expect(page.get_by_text("line 119")).to_be_visible()
+        await expect(line(page, "line 119")).to_be_visible()
         await page.get_by_label("Message to #Room").fill("by form")
         await page.get_by_role("button", name="Send").click()
         await chat.peer.expect("PRIVMSG", "#Room", "by form")
-        await expect(page.get_by_text("by form")).to_be_visible()
+        await expect(line(page, "by form")).to_be_visible()
         await page.get_by_label("Message to #Room").fill("/me")
         await page.get_by_role("button", name="Send").click()
         await expect(page.locator("#text-error")).to_contain_text("Say what you do")
         await expect(page.get_by_label("Message to #Room")).to_have_value("/me")
         await page.get_by_role("link", name="Older").click()
-        await expect(page.get_by_text("line 000")).to_be_attached()
+        await expect(line(page, "line 000")).to_be_attached()
         await page.get_by_role("link", name="Newest").click()
         await page.get_by_role("button", name="Mark as read").click()
         await expect(page.get_by_role("button", name="Mark as read")).to_have_count(0)
@@ -349,15 +351,13 @@ async def test_a_search_leads_to_the_line_among_its_neighbours(chat: Chat) -> No
         found = page.locator(".message.found")
         await expect(found).to_contain_text("line 040 needle")
         await expect(found).to_be_in_viewport()
-        await expect(page.get_by_text("line 041 hay")).to_be_visible()
-        for _ in range(6):
+        await expect(line(page, "line 041 hay")).to_be_visible()
+        for number in (139, 239, 249):
             await page.evaluate("scroll.scrollTop = scroll.scrollHeight")
-            await page.wait_for_function("!loading.size")
-            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-            await page.wait_for_function("!loading.size")
-        await page.wait_for_function(LISTENS)
+            await expect(line(page, f"line {number} hay")).to_be_attached()
+        await expect(page.locator(LISTENS)).to_be_attached()
         await chat.says("and now live")
-        await expect(page.get_by_text("and now live")).to_be_visible()
+        await expect(line(page, "and now live")).to_be_visible()
         shown = await said(page)
         assert shown[-2:] == ["line 249 hay", "and now live"]
         assert len(shown) == len(set(shown))

@@ -121,14 +121,19 @@ const HEARD = {
 };
 const STREAM = { parameters: () => "", opened: () => {} };
 
+function linked(open) {
+  document.body.dataset.link = open ? "open" : "lost";
+  STREAM.opened(open);
+}
+
 function listen() {
   if (stream || document.hidden || !document.body.dataset.events) return;
   stream = new EventSource(`${document.body.dataset.events}?unread=${notices}${STREAM.parameters()}`);
   for (const [kind, hear] of Object.entries(HEARD)) stream.addEventListener(kind, (event) => hear(JSON.parse(event.data), event));
   stream.addEventListener("open", refreshAll); // whatever happened while nobody listened
-  stream.addEventListener("open", () => STREAM.opened(true));
+  stream.addEventListener("open", () => linked(true));
   stream.addEventListener("error", () => {
-    STREAM.opened(false);
+    linked(false);
     if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
     hush();
     setTimeout(() => fetched("/notifications/count").then(listen, listen), RETRY_MS);
@@ -139,6 +144,7 @@ function listen() {
 function hush() {
   stream?.close();
   stream = null;
+  delete document.body.dataset.link;
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from bouncer import browse
 from bouncer.browse import Wanted
 from bouncer.history import MAX_ID, Buffer
-from web.context import me, render, service
+from web.context import render
 from web.lines import Line, line
 from web.places import number, place_by_key
 from web.zone import begin, local, zone_of
@@ -54,7 +54,7 @@ async def show(request: web.Request) -> web.Response:
         "values": values,
         "errors": errors,
         "buffers": buffers,
-        "servers": [(row.row.id, row.row.name) for row in await service(request).servers.list(me(request).id)],
+        "servers": list(dict.fromkeys((entry.buffer.server_id, entry.server) for entry in buffers)),
         "found": [_finding(message, names, zone) for message in found.messages] if found is not None else None,
         "reached": _reached(found, zone),
         "more": _more(values, found),
