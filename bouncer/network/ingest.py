@@ -110,12 +110,16 @@ class Ingest:
         level = self._levels.get(self.fold(channel)) if self._levels else None
         if level == "none":
             return ""
-        casemap = self._state.isupport.casemap
-        if self._called_by_nick and mentions(text, self._state.nick, casemap):
-            return "highlight"
-        if self._words and any(mentions(text, word, casemap) for word in self._words):
+        if self.calls(text):
             return "highlight"
         return "message" if level == "all" else ""
+
+    def calls(self, text: str) -> bool:
+        """Whether our nick, or a word the person wants to be told of, is in it."""
+        casemap = self._state.isupport.casemap
+        if self._called_by_nick and mentions(text, self._state.nick, casemap):
+            return True
+        return any(mentions(text, word, casemap) for word in self._words)
 
     def _row(
         self, msg: Message, buffer: str, target: str, shown: str, kind: str, text: str, time_ms: int, msgid: str,

@@ -11,7 +11,6 @@ from bouncer import journal_sql as sql
 from bouncer import vault
 from bouncer.events import Event
 from bouncer.irc.format import chghost_fallback, whox_reduced
-from bouncer.irc.highlight import mentions
 from bouncer.irc.isupport import client_tokens
 from bouncer.irc.message import Message, MsgidFactory, as_text
 from bouncer.irc.multiline import joined
@@ -195,7 +194,7 @@ class Traffic(Replies):
             self._add(seen, question, turn)
 
     def _highlights(self, done: Applied) -> bool:
-        return done.kind in TALK and mentions(done.text, self.state.nick, self.state.isupport.casemap)
+        return done.kind in TALK and self._ingest.calls(done.text)
 
     def show_channel(self, name: str) -> None:
         """Show a channel to every client as if we had joined it just now."""
