@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bouncer import vault
 from web.context import MAX_FIELDS, STRANGERS_BYTES
 
 if TYPE_CHECKING:
-    from tests.web.panelkit import Browser
+    from tests.web.panelkit import Browser, Installation
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -31,3 +32,14 @@ async def test_reading_a_strangers_form_costs_next_to_nothing(
     answer = await anonymous.request("POST", "/session", data=body, headers={"Content-Type": kind})
     assert answer.status == status
     assert time.process_time() - began < 0.5
+
+
+async def test_what_the_vault_encrypted_elsewhere_is_not_opened_by_the_page_of_the_second_factor(
+    installation: Installation, alice: Browser
+) -> None:
+    stolen = vault.encrypt("hunter2 of bob")
+    answer = await alice.post("/account/totp", {"sealed": stolen, "code": "123456"})
+    assert (answer.status, answer.location) == (303, "/account/totp")
+    bob = await installation.user("bob")
+    of_bob = vault.encrypt(f"totp {bob.id} JBSWY3DPEHPK3PXP")
+    assert (await alice.post("/account/totp", {"sealed": of_bob, "code": "123456"})).status == 303

@@ -31,10 +31,15 @@ def _new(request: web.Request, secret: str, errors: Mapping[str, str]) -> web.Re
     context = {
         "picture": picture(address_of(secret, me(request).name)),
         "secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
-        "sealed": vault.encrypt(secret),
+        "sealed": vault.encrypt(_mark(request) + secret),
         "errors": errors,
     }
     return render(request, "account/totp.html", context, status=422 if errors else 200)
+
+
+def _mark(request: web.Request) -> str:
+    """What a sealed secret begins with: nothing else that the vault encrypted is opened and shown here."""
+    return f"totp {me(request).id} "
 
 
 def picture(text: str) -> Markup:
@@ -50,9 +55,12 @@ async def create(request: web.Request) -> web.Response:
     """Turn it on; the answer is the one page that shows the recovery codes, so it is no redirect."""
     fields, call = await form(request), service(request)
     try:
-        secret = vault.decrypt(fields.get("sealed", "")[:500])
+        sealed = vault.decrypt(fields.get("sealed", "")[:500])
     except VaultError:
+        sealed = ""
+    if not sealed.startswith(_mark(request)):
         return see_other("/account/totp")
+    secret = sealed.removeprefix(_mark(request))
     try:
         codes = await call.second_factors.enable(await call.users.get(me(request).id), secret, fields.get("code", ""))
     except InvalidError as error:
