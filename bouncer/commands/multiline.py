@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_OPEN = 4
 
+_IN_ONE_PIECE = frozenset({"draft/multiline", "echo-message"})
+"""What a network has that takes it whole. One that does not send it back would not tell us that it has been said."""
+
 
 class Draft:
     """One message on its way in: its opening line, the label, the lines so far."""
@@ -111,7 +114,7 @@ async def _send(session: Session, draft: Draft, closing: Message) -> None:
     if network is None or attachment is None or not network.up:
         answer.reply("404", draft.target, "Not sent: not connected")
         return
-    if "draft/multiline" in network.caps:
+    if network.caps >= _IN_ONE_PIECE:
         sent = network.ask_whole(attachment, [draft.opening, *draft.lines, closing], answer.label)
     else:
         sent = network.ask_all(attachment, _lines(draft, network), answer.label)

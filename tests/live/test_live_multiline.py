@@ -166,6 +166,17 @@ async def test_it_goes_in_one_piece_where_the_network_knows_it(house: House, net
     assert seen == ["#room :first ", "#room :and more", "#room :second"]
 
 
+async def test_a_network_that_does_not_send_it_back_gets_lines_so_that_they_are_kept(
+    house: House, network: ScriptedNetwork
+) -> None:
+    peer = await arrived(house, network, caps=[cap for cap in NETWORK if cap != "echo-message"])
+    one = await client(house, "one", CAPS)
+    one.send(*batch("first", "second"))
+    await one.until("second")
+    assert await texts(peer) == ["#room first", "#room second"]
+    assert await stored(house) == ["first", "second"]
+
+
 async def test_its_limits_are_the_networks(house: House, network: ScriptedNetwork) -> None:
     peer = await arrived(house, network, caps=NETWORK)
     one = await client(house, "one", f"{CAPS} cap-notify")
