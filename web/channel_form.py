@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from bouncer.service.channel_fields import ChannelFields
 
 CHECKS = ("auto_join", "detached")
-TEXTS = ("relay_detached", "reattach_on", "detach_on", "detach_after_s")
+TEXTS = ("notify", "relay_detached", "reattach_on", "detach_on", "detach_after_s")
+RULES = TEXTS[1:]
+"""What is of the channel's rules; `notify` is kept with what one wants to be told of."""
 
 Values = dict[str, str | bool]
 
 
-def stored(fields: ChannelFields) -> Values:
+def stored(fields: ChannelFields, notify: str) -> Values:
     """The form for a channel as it is; `key_stored` says whether there is a key, which is never shown."""
-    shown: Values = {name: getattr(fields, name) for name in (*CHECKS, *TEXTS)}
+    shown: Values = {name: getattr(fields, name) for name in (*CHECKS, *RULES)}
     after = fields.detach_after_s
     return shown | {
         "detach_after_s": "" if after is None else duration(after),
+        "notify": notify,
         "key": "",
         "key_clear": False,
         "key_stored": fields.key is KEEP,
@@ -39,7 +42,7 @@ def again(posted: Mapping[str, str]) -> Values:
 
 def raw(posted: Mapping[str, str]) -> dict[str, object]:
     """What to give to the command layer: boxes not ticked are not posted; an empty key keeps what there is."""
-    values: dict[str, object] = {name: posted[name] for name in TEXTS if name in posted}
+    values: dict[str, object] = {name: posted[name] for name in RULES if name in posted}
     values |= {name: posted.get(name, "") for name in CHECKS}
     if posted.get("key"):
         values["key"] = posted["key"]

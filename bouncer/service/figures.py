@@ -81,6 +81,16 @@ class Figures:
         hours = await self._grouped(user_id, server_id, 1, this - 23)
         return [(hour * HOUR_MS, hours.get(hour, 0)) for hour in range(this - 23, this + 1)]
 
+    async def of_channel(self, user_id: int, channel_id: int) -> list[tuple[int, int]]:
+        """(midnight UTC in ms, messages) of the last 30 days in one channel, oldest first."""
+        today = now_ms() // DAY_MS
+        first = today - DAYS + 1
+        sql = "SELECT time / 86400000, count(*) FROM messages WHERE channel_id = ? AND time >= ? GROUP BY 1"
+        async with tenant.switch(user_id):
+            rows = await tenant.read(lambda base: base.execute(sql, (channel_id, first * DAY_MS)).fetchall())
+        days = dict(rows)
+        return [(day * DAY_MS, days.get(day, 0)) for day in range(first, today + 1)]
+
     async def _grouped(self, user_id: int, server_id: int | None, size: int, first: int) -> dict[int, int]:
         begin = (now_ms() // DAY_MS - DAYS + 1) * DAY_MS
         counts = await self._counted(user_id, begin, today=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bouncer.errors import InvalidError
-from web import channel_form
+from web import channel_form, charts
 from web.auth import flash, take_flash
 from web.context import form, me, path_id, render, see_other, service
 from web.people import groups
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from bouncer.models.tenant import Channel
+    from bouncer.service.servers import ServerView
+
 
 async def index(request: web.Request) -> web.Response:
     """The channels of a server and the form to join one."""
@@ -23,9 +26,12 @@ async def index(request: web.Request) -> web.Response:
 
 async def _index(request: web.Request, values: dict[str, str], errors: dict[str, str]) -> web.Response:
     user, server_id = me(request), path_id(request)
+    server = await service(request).servers.view(user.id, server_id)
+    channels = await service(request).channels.list(user.id, server_id)
     context = {
-        "row": await service(request).servers.get(user.id, server_id),
-        "channels": await service(request).channels.list(user.id, server_id),
+        "row": server.row,
+        "channels": channels,
+        "states": {view.row.id: state_words(view.row, server) for view in channels},
         "conversations": await service(request).channels.conversations(user.id, server_id),
         "values": values,
         "errors": errors,
@@ -48,14 +54,19 @@ async def join(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """One channel: topic, people, and how clients are shown it."""
-    fields = await service(request).channels.fields(me(request).id, path_id(request))
-    return await _show(request, channel_form.stored(fields), {})
+    user, channel_id = me(request).id, path_id(request)
+    fields = await service(request).channels.fields(user, channel_id)
+    view = await service(request).channels.get(user, channel_id)
+    return await _show(request, channel_form.stored(fields, view.row.notify), {})
 
 
 async def _show(request: web.Request, values: Mapping[str, str | bool], errors: Mapping[str, str]) -> web.Response:
-    view = await service(request).channels.get(me(request).id, path_id(request))
+    user, call = me(request).id, service(request)
+    view = await call.channels.get(user, path_id(request))
     context = {
         "view": view,
+        "state": state_words(view.row, await call.servers.view(user, view.row.server_id)),
+        "days": charts.by_day(await call.figures.of_channel(user, view.row.id)),
         "groups": groups(view),
         "values": values,
         "errors": errors,
@@ -64,10 +75,25 @@ async def _show(request: web.Request, values: Mapping[str, str | bool], errors: 
     return render(request, "channels/show.html", context, status=422 if errors else 200)
 
 
+def state_words(row: Channel, server: ServerView) -> str:
+    """Whether one is in a channel, and if not, why."""
+    if row.joined:
+        return "Joined"
+    if row.join_error:
+        return f"Not let in: {row.join_error}"
+    if not row.auto_join:
+        return "Left"
+    if server.state.state != "connected":
+        return f"Not connected to {server.row.name}"
+    return "Asked to be let in; no answer yet"
+
+
 async def update(request: web.Request) -> web.Response:
     """Change how clients are shown a channel, and its key."""
     posted, channel_id = await form(request), path_id(request)
     try:
+        if "notify" in posted:
+            await service(request).attention.set_level(me(request).id, channel_id, posted["notify"])
         row = await service(request).channels.update(me(request).id, channel_id, channel_form.raw(posted))
     except InvalidError as error:
         return await _show(request, channel_form.again(posted), error.fields)
