@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATHS = sorted({route.path for route in ROUTES})
 WITH_ID = [route for route in ROUTES if "{id" in route.path]
 FIELDS = {**SERVER, "name": "taken-over", "address": "irc.evil.example", "key": "k", "back": "list", "format": "jsonl"}
+FIELDS |= {"text": "the words of bob", "time": "5", "notify": "all", "words": "mine"}
 
 
 def at(route: web.RouteDef, number: int) -> str:

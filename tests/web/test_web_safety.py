@@ -13,7 +13,7 @@ from bouncer import tenant
 from bouncer.config import Config, Web
 from bouncer.endpoints import parse_http
 from bouncer.events import ServerState
-from bouncer.models.tenant import Channel, ChannelUser, Conversation, ServerEvent
+from bouncer.models.tenant import Channel, ChannelUser, Conversation, Notification, ServerEvent
 from bouncer.service import Service
 from tests.web.panelkit import SERVER, Browser, add_server, fill, message
 from web.app import start_panel
@@ -30,6 +30,8 @@ PAGES = (
     "/session/new", "/servers", "/servers/new", "/servers/1", "/servers/1/edit", "/servers/1/delete",
     "/servers/1/state", "/servers/1/state?view=page", "/servers/1/channels", "/servers/1/messages", "/channels/1",
     "/channels/1/messages", "/conversations/1/messages", "/account", "/account/password", "/nothing", "/servers/999",
+    "/chat", "/search", "/search?q=words", "/history", "/notifications", "/notifications?all=1", "/channels/1/days",
+    "/conversations/1/days", "/servers/1/days",
 )  # fmt: skip
 
 
@@ -91,6 +93,9 @@ async def test_markup_from_irc_is_shown_and_never_obeyed(installation: Installat
         for kind in ("privmsg", "action", "notice", "topic", "kick", "nick", "mode", "quit", "server", "<b>"):
             for buffer in ({"channel_id": channel.id}, {"conversation_id": conversation.id}, {}):
                 session.add(message(server, evil, sender=f"{MARKUP}!u@h", message_type=kind, target=MARKUP, **buffer))
+        await session.flush()
+        session.add(Notification(message_id=1, reason="highlight"))
+        session.add(Notification(message_id=2, reason=MARKUP))
         await session.commit()
         ids = channel.id, conversation.id
     pages = [
@@ -98,6 +103,7 @@ async def test_markup_from_irc_is_shown_and_never_obeyed(installation: Installat
         for part in ("", "/edit", "/delete", "/state", "/state?view=page", "/channels", "/messages")
     ]
     pages += [f"/channels/{ids[0]}", f"/channels/{ids[0]}/messages", f"/conversations/{ids[1]}/messages", "/servers"]
+    pages += [f"/channels/{ids[0]}/days", "/chat", "/search?q=script&nick=<b>", "/history", "/notifications?all=1"]
     for path in pages:
         answer = await alice.get(path)
         assert answer.status == 200, path
