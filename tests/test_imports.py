@@ -19,7 +19,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "models",
         "database",
         "tenant",
-        "journal_sql journal history replay",
+        "journal_sql journal history replay browse",
         "transport upstream downstream looplag",
         "network commands service control",
         "live_user entrance",
