@@ -26,7 +26,7 @@ from bouncer.network.network import Network
 from bouncer.tasks import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bouncer.config import Config
     from bouncer.downstream import Client
@@ -162,13 +162,13 @@ class LiveUser:
 
     # -- the person without a client ---------------------------------------------------------------------------------
 
-    async def say(self, server_id: int, line: Message) -> list[Reply]:
+    async def say(self, server_id: int, lines: Sequence[Message]) -> list[Reply]:
         """See `service.live.Live.say`."""
         network = self.networks.get(server_id)
         if network is None:
             raise RefusedError("this server is not live")
         async with tenant.switch(self.user_id):
-            found = await typed.say(network, line)
+            found = await typed.say(network, lines)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STORED_S):
                 await self.journal.flush(str(self.user_id))

@@ -351,12 +351,12 @@ class Supervisor:
         network = live.networks.get(server_id) if live is not None else None
         return network is not None and network.send(line)
 
-    async def say(self, user_id: int, server_id: int, line: Message) -> Sequence[Reply]:
-        """A line of the person without any client."""
+    async def say(self, user_id: int, server_id: int, lines: Sequence[Message]) -> Sequence[Reply]:
+        """Lines of the person without any client."""
         live = self.users.get(user_id)
         if live is None:
             raise RefusedError("this account is not live")
-        return await live.say(server_id, line)
+        return await live.say(server_id, lines)
 
     async def mark_read(self, user_id: int, server_id: int, name: str, time_ms: int) -> bool:
         """Move a read marker and tell the clients."""

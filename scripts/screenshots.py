@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PICTURES = ROOT / "docs" / "screenshots"
 WIDTHS = {1280: 860, 390: 844}
 NAME, PASSWORD = "ada", "correct horse battery"
-DARK = ("servers", "messages")
+DARK = ("servers", "messages", "chat", "search", "notifications")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 PEOPLE = ("grace", "barbara", "ken", "linus", "margaret", "edsger", "donald", "radia", "alan", "katherine", "annie")
@@ -324,6 +324,11 @@ def pages(demo: Demo) -> dict[str, str]:
         "channel": f"/channels/{demo.channel}",
         "messages": f"/channels/{demo.channel}/messages#newest",
         "conversation": f"/conversations/{demo.conversation}/messages",
+        "chat": "/chat",
+        "days": f"/channels/{demo.channel}/days",
+        "search": "/search?q=numbers",
+        "notifications": "/notifications?all=1",
+        "history": "/history",
         "account": "/account",
         "password": "/account/password",
         "not-found": "/servers/999",

@@ -11,10 +11,12 @@ from bouncer.events import Reply
 from bouncer.irc.message import Message, as_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bouncer.network.network import Network
 
 SAYS = frozenset({"PRIVMSG", "NOTICE"})
-ENDS = {"WHOIS": frozenset({"318", "431"}), "WHOWAS": frozenset({"369", "431"}), "NAMES": frozenset({"366"})}
+ENDS = {"WHOIS": frozenset({"318", "402", "431"}), "WHOWAS": frozenset({"369", "431"}), "NAMES": frozenset({"366"})}
 """What asks, and by which numerics the answer is over; anything else is over when the network has dealt with it."""
 MAX_REPLIES = 100
 
@@ -33,17 +35,19 @@ WHOIS = {
 """Answers in fewer words than the network's; the parameters behind our nick go in."""
 
 
-async def say(network: Network, msg: Message) -> list[Reply]:
-    """Send a line as if a client had; the answer, when the network has dealt with it. Inside the user's tenant.
+async def say(network: Network, messages: Sequence[Message]) -> list[Reply]:
+    """Send lines as if a client had; the answer, when the network has dealt with them. Inside the user's tenant.
 
-    Raises RefusedError when it does not go out at all, UnsafeLineError for a line that could not be written.
+    Raises RefusedError when they do not go out at all, UnsafeLineError for a line that could not be written.
     """
-    lines = _lines(network, msg)
+    lines = [line for msg in messages for line in _lines(network, msg)]
     for line in lines:
         _ = line.raw  # raises for what cannot be one line, before anything of it is sent
-    _check(network, msg)
-    _follow(network, msg)
-    heard = _Heard(ENDS.get(msg.command, frozenset()))
+    for msg in messages:
+        _check(network, msg)
+    for msg in messages:
+        _follow(network, msg)
+    heard = _Heard(ENDS.get(messages[-1].command, frozenset()))
     if not network.ask_all(None, lines, hook=heard.take):
         raise RefusedError(f"not sent: too much waits for {network.settings.name}")
     if not heard.ends:

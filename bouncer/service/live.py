@@ -51,10 +51,10 @@ class Live(Protocol):
     def send(self, user_id: int, server_id: int, line: bytes) -> bool:
         """Queue one IRC line (without CR LF) behind the flood limit; False when not connected."""
 
-    async def say(self, user_id: int, server_id: int, line: Message) -> Sequence[Reply]:
-        """A line of the person without any client: what the network, or we, answered; returns when it is stored.
+    async def say(self, user_id: int, server_id: int, lines: Sequence[Message]) -> Sequence[Reply]:
+        """Lines of the person without any client: what the network, or we, answered; returns when they are stored.
 
-        Raises RefusedError when it cannot be sent at all.
+        Raises RefusedError when they cannot be sent at all.
         """
 
     async def mark_read(self, user_id: int, server_id: int, name: str, time_ms: int) -> bool:
@@ -120,7 +120,7 @@ class Offline:
         """Nothing is connected."""
         return False
 
-    async def say(self, user_id: int, server_id: int, line: Message) -> Sequence[Reply]:  # noqa: ARG002 - as above
+    async def say(self, user_id: int, server_id: int, lines: Sequence[Message]) -> Sequence[Reply]:  # noqa: ARG002 - ditto
         """Nothing is connected."""
         raise RefusedError(NOT_RUNNING)
 

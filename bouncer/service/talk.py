@@ -269,16 +269,15 @@ class Talk:
 
     async def say(self, user_id: int, place: Place, text: str) -> Outcome:
         """Send what was typed. What cannot be sent at all raises InvalidError (field `text`)."""
-        outcome = Outcome()
-        for step in parse(place, text):
-            if step.line is not None:
-                try:
-                    outcome.replies += await self._live.say(user_id, place.server.id, step.line)
-                except (RefusedError, UnsafeLineError) as error:
-                    raise _wrong(str(error)) from error
-            if outcome.refused:
-                break
-            outcome.go = step.go
+        steps = parse(place, text)
+        lines = [step.line for step in steps if step.line is not None]
+        try:
+            replies = await self._live.say(user_id, place.server.id, lines) if lines else ()
+        except (RefusedError, UnsafeLineError) as error:
+            raise _wrong(str(error)) from error
+        outcome = Outcome(list(replies))
+        if not outcome.refused:
+            outcome.go = steps[-1].go
         return outcome
 
     async def open(self, user_id: int, server_id: int, name: str) -> tuple[str, int] | None:

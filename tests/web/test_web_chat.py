@@ -15,6 +15,7 @@ from tests.support import browser
 from tests.support.house import PASSWORD, House, quick_config, running
 from tests.support.network import ScriptedNetwork
 from tests.support.room import on_room
+from tests.web.panelkit import Browser
 from web.app import start_panel
 
 if TYPE_CHECKING:
@@ -158,6 +159,19 @@ async def test_after_being_offline_nothing_is_missing_and_nothing_is_double(chat
         await expect(line(page, "many 249")).to_be_visible()
         shown = await said(page)
         assert len(shown) == len(set(shown))
+
+
+async def test_a_form_that_is_sent_twice_says_it_once(chat: Chat) -> None:
+    person = Browser(chat.url)
+    try:
+        await person.sign_in("alice", PASSWORD)
+        for text, nonce in (("one", "a"), ("one", "a"), ("two", "a"), ("one", "b"), ("end", "")):
+            answer = await person.post("/channels/1/messages", {"text": text, "nonce": nonce})
+            assert (answer.status, answer.location) == (303, "/channels/1/messages#newest")
+    finally:
+        await person.close()
+    await chat.peer.expect("PRIVMSG", "#Room", "end")
+    assert [line.rpartition(" :")[2].split()[-1] for line in chat.peer.seen("PRIVMSG")] == ["one", "two", "one", "end"]
 
 
 async def test_two_windows_and_a_client_see_the_same(chat: Chat) -> None:
