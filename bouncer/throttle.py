@@ -17,6 +17,7 @@ FORGET_MS = 3_600_000  # failures are forgotten after an hour without one
 ACCOUNT_STEP_MS = 250  # per failure of the account from anywhere …
 ACCOUNT_LONGEST_MS = 3_000  # … up to this: a stranger can slow someone down, never lock them out
 UNDECIDED = 20  # attempts of one account and prefix at once while none has failed: many clients come back together
+AT_ONCE = 40  # attempts under way from one prefix, for any accounts: hashing is for others, too
 MAX_ENTRIES = 20_000  # of each table; the one untouched for longest goes first
 _NAME_CHARS = 64
 
@@ -83,6 +84,7 @@ class Throttle:
     def __init__(self, *, max_entries: int = MAX_ENTRIES) -> None:
         self._pairs = _Table(max_entries)
         self._accounts = _Table(max_entries)
+        self._under_way: dict[str, int] = {}
 
     def begin(self, account: str, address: str, now_ms: int) -> Decision:
         """Whether this password may be looked at now."""
@@ -93,6 +95,9 @@ class Throttle:
         # After a failure the free guesses are handed out one by one, or a burst would have them all at once.
         if count.trying >= (1 if count.failures else UNDECIDED):
             return Decision(FIRST_WAIT_MS)
+        if (here := self._under_way.get(where := prefix(address), 0)) >= AT_ONCE:
+            return Decision(FIRST_WAIT_MS)
+        self._under_way[where] = here + 1
         count.trying += 1
         self._pairs.keep(pair, count)
         failures = self._accounts.look(name, now_ms).failures
@@ -103,6 +108,8 @@ class Throttle:
         name, pair = _keys(account, address)
         count, whole = self._pairs.look(pair, now_ms), self._accounts.look(name, now_ms)
         count.trying = max(0, count.trying - 1)
+        if (here := self._under_way.pop(where := prefix(address), 0)) > 1:
+            self._under_way[where] = here - 1
         if outcome is Outcome.WRONG:
             for each in (count, whole):
                 each.failures += 1

@@ -134,3 +134,13 @@ def test_whatever_happened_the_delay_and_the_wait_have_a_bound(events: list[tupl
         assert 0 <= found.delay_ms <= throttle.ACCOUNT_LONGEST_MS
         if not found.refuse_ms:
             table.finish(account, address, outcome, 0)
+
+
+def test_one_prefix_leaves_room_for_others_whatever_names_it_tries() -> None:
+    table = Throttle()
+    for number in range(throttle.AT_ONCE):
+        assert not table.begin(f"made-up-{number}", HERE, 0).refuse_ms
+    assert table.begin("anna", SAME_NET, 0).refuse_ms == throttle.FIRST_WAIT_MS
+    assert not table.begin("anna", THERE, 0).refuse_ms
+    table.finish("made-up-0", HERE, Outcome.UNDECIDED, 0)
+    assert not table.begin("anna", SAME_NET, 0).refuse_ms
