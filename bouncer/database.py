@@ -72,7 +72,8 @@ class MainDatabase:
 
     def _engine(self, **options: Any) -> AsyncEngine:
         sized = options or {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": 10}
-        engine = create_async_engine(self._url, **sized)
+        # What an error says is for logs and for people: never the values of the statement that failed.
+        engine = create_async_engine(self._url, hide_parameters=True, **sized)
         if self._sqlite:
             event.listen(engine.sync_engine, "connect", _set_main_pragmas)
         event.listen(engine.sync_engine, "before_cursor_execute", _guard_main)
@@ -267,7 +268,7 @@ def migrate_tenant_file(path: Path, *, busy_ms: int = BUSY_MS) -> bool:
 
 def _upgrade_tenant(path: Path, busy_ms: int) -> None:
     opened = functools.partial(open_tenant, path, "rw", busy_ms=busy_ms)
-    engine = create_engine("sqlite://", creator=opened, poolclass=pool.NullPool)
+    engine = create_engine("sqlite://", creator=opened, poolclass=pool.NullPool, hide_parameters=True)
     _own_transactions(engine)
     try:
         with engine.begin() as connection:

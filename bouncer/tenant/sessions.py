@@ -50,7 +50,7 @@ class Engines:
 
         dialect: Any = self._pattern.dialect
         pool = StaticPool(lambda: dialect.loaded_dbapi.connect(async_creator_fn=connection), dialect=dialect)
-        engine = TenantEngine(pool, dialect, self._pattern.url)
+        engine = TenantEngine(pool, dialect, self._pattern.url, hide_parameters=True)
         engine._compiled_cache = self._pattern._compiled_cache  # noqa: SLF001 - Engine takes a size only, not a cache
         engine.tenant_id = handle.tenant_id
         return engine
