@@ -114,9 +114,9 @@ def _exchange(storage: Path, words: Sequence[str], args: argparse.Namespace) -> 
         if args.verb == "restore":
             shutil.copyfile(outside, inside)
         owner = storage.stat()
-        for path in (folder, inside):
+        for path in (inside, folder):  # the folder last: what is in it cannot be exchanged before
             if os.geteuid() == 0 and path.exists():
-                os.chown(path, owner.st_uid, owner.st_gid)
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
         options = ["--yes"] if args.verb == "restore" else [f"--format={args.format}"] if args.verb == "export" else []
         yield [args.noun, args.verb, *options, "--", args.user, str(inside)]
         if args.verb != "restore":
