@@ -26,7 +26,7 @@ KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: a user, or the command line (`id` None). `address` is the peer's, "" for this machine."""
+    """Who asks: a user, or the command line (`id` None). `address` is the peer's, "" on IRC and this machine."""
 
     id: int | None = None
     name: str = "command line"

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bouncer.errors import BouncerError, InvalidError, UsageError
 from bouncer.irc.lines import split_text
 from bouncer.service import commands
+from bouncer.service.audit import ACTOR, Actor
 from bouncer.service.commands import Request
 from bouncer.service.help import ADMIN, HELP
 from bouncer.service.parser import Parser, irc_commands, parse
@@ -90,7 +91,11 @@ class BouncerServ:
         args = self._parse(words, nouns, user, server)
         secret = SECRETS.get(args.noun)
         secrets = {secret: args.password} if secret and getattr(args, "password", None) else {}
-        await commands.run(Request(self.service, args, answer, secrets, user.admin, certificate))
+        actor = ACTOR.set(Actor(user.id, user.name))
+        try:
+            await commands.run(Request(self.service, args, answer, secrets, user.admin, certificate))
+        finally:
+            ACTOR.reset(actor)
 
     def _parse(self, words: list[str], nouns: list[str], user: User, server: str | None) -> argparse.Namespace:
         """The command, with prefixes of noun and verb written out, and who and where added."""

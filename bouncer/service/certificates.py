@@ -93,13 +93,18 @@ class Certificates:
         return row
 
     async def check(self, der: bytes, who: str = "", *, address: str) -> Admitted | None:
-        """The enabled user whose certificate this is (and, where a name was said, who is called that)."""
+        """The enabled user whose certificate this is (and, where a name was said, who is called that).
+
+        Where two have enrolled it, each by another fingerprint, the name has to be said.
+        """
         sha256, sha512 = _fingerprints(der)
         query = select(ClientCertificate, User).join(User, User.id == ClientCertificate.user_id)
         async with self._main.session() as session:
-            row = (await session.execute(query.where(_matches(sha256, sha512), User.enabled))).first()
-        if row is None or (who and row[1].name != who):
+            rows = (await session.execute(query.where(_matches(sha256, sha512), User.enabled))).all()
+        mine = [row for row in rows if who in ("", row[1].name)]
+        if len({row[1].id for row in mine}) != 1:
             return None
+        row = mine[0]
         await self._used(row[0], sha256, sha512, address)
         return Admitted(row[1], f"certificate {row[0].id}", "")
 

@@ -39,6 +39,9 @@ MAX_AWAY = 300
 LONGEST_DETACH_S = 365 * 86_400
 CHANTYPES = "#&+!"
 
+NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+"""Codecs of Python's that make other text of ASCII, line breaks too, or take long to do it."""
+
 _FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -262,8 +265,8 @@ def encoding(value: str) -> str:
         return ""
     ascii_bytes = bytes(range(128))
     try:
-        fits = one_line(value, 40).isascii() and ascii_bytes.decode(value) == ascii_bytes.decode("ascii")
-        name = codecs.lookup(value).name
+        name = codecs.lookup(one_line(value, 40)).name if value.isascii() else "undefined"
+        fits = name not in NO_CHARSETS and ascii_bytes.decode(name) == ascii_bytes.decode("ascii")
     except (LookupError, ValueError):
         fits, name = False, ""
     if not fits or name in {"ascii", "utf-8", "utf-8-sig"}:

@@ -87,8 +87,14 @@ class Downloads:
         try:
             await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
             await self._files.export(user_id, made.path, made.form, progress)
+            if self._made.get(user_id) is not made:  # the account was deleted meanwhile
+                await asyncio.to_thread(made.path.unlink, missing_ok=True)
+                return
             made.size = (await asyncio.to_thread(made.path.stat)).st_size
             made.ready = True
+            await asyncio.sleep(KEPT_MS / 1000)
+            if self._made.get(user_id) is made:
+                await self.forget(user_id)
         except FAILURES as error:
             log.warning("a user's data could not be written: %s", error)
             made.error = " ".join(str(error).split()) or type(error).__name__

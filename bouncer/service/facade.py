@@ -63,6 +63,7 @@ class Service:
         self.house = House(config, self.users, tenants, live, self.second_factors, self.audit)
         self.backups = Backups(config, self.users, self.tenants, self.audit)
         self.downloads = Downloads(self.tenants, config.storage.path / "downloads")
+        self.users.on_delete.append(self.downloads.forget)
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
 

@@ -63,7 +63,8 @@ class Tokens:
         if not CLIENT_NAME.fullmatch(name):
             raise InvalidError({"name": "at most 64 characters, no blank and none of / @ :"})
         secret = one_time_password()
-        keys = await asyncio.to_thread(scram.derive, secret)
+        name_of_user = (await self._users.get(user_id)).name
+        keys = await asyncio.to_thread(scram.derive, secret, _salt(name_of_user))
         token = Token(
             user_id=user_id,
             name=name,
@@ -75,8 +76,6 @@ class Tokens:
             created_at=now_ms(),
         )
         async with self._main.session() as session:
-            if await session.get(User, user_id) is None:
-                raise NotFoundError("there is no such user")
             valid = (Token.user_id == user_id, Token.revoked_at.is_(None))
             if name and await session.scalar(select(Token.id).where(*valid, Token.name == name)):
                 raise ConflictError(f"the client {name} has an app password; revoke it first")
@@ -122,13 +121,14 @@ class Tokens:
     async def lookup(self, who: str, client: str | None) -> ScramLookup:
         """The keys for a SCRAM exchange: of the client's own app password, else of one for any client.
 
-        Where there is none, keys that look the same and are the same every time, which no password fits.
+        Where there is none, keys that look the same and are the same every time, which no password fits. The salt is
+        that of the name, whatever the client: it does not tell which names and clients there are.
         """
         async with self._main.session() as session:
             row = await _for_client(session, who, client or "")
-        made_up = vault.installed().digest(f"scram {who} {client or ''}")
+        made_up = vault.installed().digest(f"scram key {who} {client or ''}")
         if row is None:
-            return ScramLookup(scram.ScramKeys(made_up[:16], scram.ROUNDS, made_up, made_up[::-1]), None)
+            return ScramLookup(scram.ScramKeys(_salt(who), scram.ROUNDS, made_up, made_up[::-1]), None)
         token, user = row
         texts = (token.salt, token.stored_key, token.server_key)
         salt, stored_key, server_key = (bytes.fromhex(text) for text in texts)
@@ -162,6 +162,11 @@ class Tokens:
                 await session.commit()
         except SQLAlchemyError as error:  # a note for the list: nobody is kept out for it
             log.warning("the use of an app password could not be noted: %s", error)
+
+
+def _salt(who: str) -> bytes:
+    """The same for all app passwords of a name, and for a name that nobody has; the secrets are random enough."""
+    return vault.installed().digest(f"scram {who}")[: scram.SALT_BYTES]
 
 
 def hashed(secret: str) -> str:

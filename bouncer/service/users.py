@@ -19,7 +19,7 @@ from bouncer.service.fields import one, refuse, user_fields
 from bouncer.throttle import Outcome, Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,6 +52,8 @@ class Users:
         self._first_password = first_password
         self._tenants = tenants
         self._live = live
+        self.on_delete: list[Callable[[int], Awaitable[None]]] = []
+        """What else keeps something of a user outside the databases."""
         self.passwords = Passwords()
         self.throttle = Throttle()
 
@@ -180,14 +182,16 @@ class Users:
             await session.execute(delete(Session).where(Session.user_id == user_id))
             await session.commit()
         await self._live.forget(user_id, "account deleted")
+        for forget in self.on_delete:
+            await forget(user_id)
         try:
             await self._tenants.destroy(user_id)
         except TenantDoesNotExistError:
             log.warning("user %s had no file", user.name)
+        await self._audit.note("user deleted", user_id)
+        await self._audit.forget(user_id)  # before the purge, which overwrites the name there too
         await self._main.purge_user(user_id)
         await self._live.nudge(user_id)
-        await self._audit.note("user deleted", user_id)
-        await self._audit.forget(user_id)
 
     async def set_limits(
         self, user_id: int, *, max_servers: int | Unset | None = UNSET, max_disk_mb: int | Unset | None = UNSET
