@@ -17,6 +17,7 @@ from bouncer.errors import ConfigError
 from web import irctext, middlewares, present
 from web.assets import ASSETS, Assets
 from web.context import CONFIG, SERVICE, SESSIONS
+from web.following import SHARED, Shared
 from web.routes import ROUTES
 from web.sending import SENT, Sent
 from web.sessions import SessionRows
@@ -63,7 +64,7 @@ def make_app(config: Config, service: Service) -> web.Application:
         ],
     )
     app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
-    app[SOCKETS], app[SENT] = Sockets(), Sent()
+    app[SOCKETS], app[SENT], app[SHARED] = Sockets(), Sent(), Shared()
     app[ASSETS] = Assets.read(HERE / "static")
     _templates(app)
     app.add_routes(ROUTES)
@@ -80,6 +81,7 @@ async def _begin(app: web.Application) -> None:
 
 
 async def _end(app: web.Application) -> None:
+    await app[SERVICE].figures.close()
     await app[SERVICE].downloads.close()
     await app[SERVICE].backups.close()
 

@@ -46,14 +46,14 @@ class Share(NamedTuple):
     bar: Markup
 
 
-def by_day(figures: Sequence[tuple[int, int]], what: str = "messages") -> Chart:
-    """A bar for each day, (midnight in ms UTC, number)."""
-    return _bars(figures, "%-d %b", f"{what} a day")
+def by_day(figures: Sequence[tuple[int, int]] | None) -> Chart | None:
+    """A bar for each day, (midnight in ms UTC, number); None for what is not counted yet."""
+    return None if figures is None else _bars(figures, "%-d %b", "messages a day")
 
 
-def by_hour(figures: Sequence[tuple[int, int]], what: str = "messages") -> Chart:
+def by_hour(figures: Sequence[tuple[int, int]] | None) -> Chart | None:
     """A bar for each hour, (its begin in ms UTC, number)."""
-    return _bars(figures, "%H:%M", f"{what} an hour")
+    return None if figures is None else _bars(figures, "%H:%M", "messages an hour")
 
 
 def _bars(figures: Sequence[tuple[int, int]], form: str, what: str) -> Chart:

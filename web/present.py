@@ -100,12 +100,12 @@ class ServerCard:
     channels: int
     tls_words: str
     identified: str
-    today: int
+    today: int | None
     certificate: Certificate | None
     trouble: LogEntry | None
 
 
-def server_card(view: ServerView, today: int = 0, trouble: ServerEvent | None = None) -> ServerCard:
+def server_card(view: ServerView, today: int | None = None, trouble: ServerEvent | None = None) -> ServerCard:
     """What there is to show of a server right now; `trouble` is when and why it was last not connected."""
     row, state = view.row, view.state
     host = f"[{row.address}]" if ":" in row.address else row.address

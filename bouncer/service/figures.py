@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
-from bouncer import tenant
+from bouncer import tasks, tenant
 from bouncer.clock import now_ms
-from bouncer.errors import NotFoundError
+from bouncer.errors import BouncerError, NotFoundError
 from bouncer.models.tenant import Server, ServerEvent
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
+
+log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -25,13 +30,18 @@ MAX_USERS = 64
 """Users whose counts are remembered; the one whose were not asked for longest goes first."""
 FORGET_MS = HOUR_MS
 """Counts are made anew after this time: messages may have been deleted since."""
+CHUNK = 20_000
+"""Ids looked at in one go: other readers have a turn between."""
 LATE = 20_000
 """Messages before the first of a day that are looked at too: a network may play back old ones among the new."""
+PATIENCE_S = 0.04
+"""How long a page waits for counts that are being made; it is shown without them then."""
 UP = frozenset({"registered"})
 DOWN = frozenset({"disconnected", "failed"})
 
 COUNT = (
-    "SELECT server_id, time / 3600000, count(*), max(id) FROM messages WHERE id > ? AND time >= ? GROUP BY server_id, 2"
+    "SELECT server_id, coalesce(channel_id, 0), time / 3600000, count(*) FROM messages "
+    "WHERE id > ? AND id <= ? AND time >= ? GROUP BY 1, 2, 3"
 )
 
 
@@ -45,77 +55,109 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class _Counts:
-    """Messages of a user by (server id, hour since the epoch), up to a message's id."""
+    """Messages of a user since a time, up to a message's id: by (server, channel or 0, day) and (server, hour)."""
 
     made_at: int
     since: int
-    last_id: int = 0
+    last_id: int | None = None
+    days: dict[tuple[int, int, int], int] = field(default_factory=dict)
     hours: dict[tuple[int, int], int] = field(default_factory=dict)
+    whole: bool = False
+    task: asyncio.Task[None] | None = None
+    before: _Counts | None = None
+
+    def add(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
+        """More of (server, channel or 0, hour, messages)."""
+        for server, channel, hour, number in rows:
+            day = (server, channel, hour // 24)
+            self.days[day] = self.days.get(day, 0) + number
+            self.hours[server, hour] = self.hours.get((server, hour), 0) + number
 
 
 class Figures:
-    """All functions take the user's id and go into that tenant themselves."""
+    """All functions take the user's id and go into that tenant themselves.
+
+    Counting much takes seconds, so it goes on beside: what is not known within `patience_s` is None for now.
+    """
 
     def __init__(self) -> None:
+        self.patience_s = PATIENCE_S
         self._counts: OrderedDict[tuple[int, bool], _Counts] = OrderedDict()
+        self._tasks = tasks.Group()
 
-    async def today(self, user_id: int) -> Mapping[int, int]:
+    async def today(self, user_id: int) -> Mapping[int, int] | None:
         """Messages since midnight UTC, by server id."""
-        begin = now_ms() // DAY_MS * DAY_MS
-        counts = await self._counted(user_id, begin, today=True)
+        counts = await self._counted(user_id, today=True)
+        if counts is None:
+            return None
         found: dict[int, int] = {}
-        for (server_id, hour), number in counts.hours.items():
-            if hour * HOUR_MS >= begin:
+        for (server_id, _, day), number in counts.days.items():
+            if day == now_ms() // DAY_MS:
                 found[server_id] = found.get(server_id, 0) + number
         return found
 
-    async def by_day(self, user_id: int, server_id: int | None = None) -> list[tuple[int, int]]:
-        """(midnight UTC in ms, messages) of the last 30 days, oldest first; of all servers or of one."""
+    async def by_day(
+        self, user_id: int, server_id: int | None = None, channel_id: int | None = None
+    ) -> list[tuple[int, int]] | None:
+        """(midnight UTC in ms, messages) of the last 30 days, oldest first; of all, one server or one channel."""
+        counts = await self._counted(user_id, today=False)
+        if counts is None:
+            return None
+        days: dict[int, int] = {}
+        for (server, channel, day), number in counts.days.items():
+            if server_id in (None, server) and channel_id in (None, channel):
+                days[day] = days.get(day, 0) + number
         today = now_ms() // DAY_MS
-        days = await self._grouped(user_id, server_id, 24, today - DAYS + 1)
         return [(day * DAY_MS, days.get(day, 0)) for day in range(today - DAYS + 1, today + 1)]
 
-    async def by_hour(self, user_id: int, server_id: int | None = None) -> list[tuple[int, int]]:
+    async def by_hour(self, user_id: int, server_id: int | None = None) -> list[tuple[int, int]] | None:
         """(begin of the hour in ms, messages) of the last 24 hours, oldest first."""
+        counts = await self._counted(user_id, today=False)
+        if counts is None:
+            return None
+        hours: dict[int, int] = {}
+        for (server, hour), number in counts.hours.items():
+            if server_id in (None, server):
+                hours[hour] = hours.get(hour, 0) + number
         this = now_ms() // HOUR_MS
-        hours = await self._grouped(user_id, server_id, 1, this - 23)
         return [(hour * HOUR_MS, hours.get(hour, 0)) for hour in range(this - 23, this + 1)]
 
-    async def of_channel(self, user_id: int, channel_id: int) -> list[tuple[int, int]]:
-        """(midnight UTC in ms, messages) of the last 30 days in one channel, oldest first."""
-        today = now_ms() // DAY_MS
-        first = today - DAYS + 1
-        sql = "SELECT time / 86400000, count(*) FROM messages WHERE channel_id = ? AND time >= ? GROUP BY 1"
-        async with tenant.switch(user_id):
-            rows = await tenant.read(lambda base: base.execute(sql, (channel_id, first * DAY_MS)).fetchall())
-        days = dict(rows)
-        return [(day * DAY_MS, days.get(day, 0)) for day in range(first, today + 1)]
-
-    async def _grouped(self, user_id: int, server_id: int | None, size: int, first: int) -> dict[int, int]:
-        begin = (now_ms() // DAY_MS - DAYS + 1) * DAY_MS
-        counts = await self._counted(user_id, begin, today=False)
-        found: dict[int, int] = {}
-        for (server, hour), number in counts.hours.items():
-            if hour // size >= first and server_id in (None, server):
-                found[hour // size] = found.get(hour // size, 0) + number
-        return found
-
-    async def _counted(self, user_id: int, since: int, *, today: bool) -> _Counts:
-        """Only what came since the last time is counted again."""
-        known = self._counts.pop((user_id, today), None)
-        if known is None or known.since != since or now_ms() - known.made_at > FORGET_MS:
-            known = _Counts(now_ms(), since)
-        after, last = known, known.last_id
-        async with tenant.switch(user_id):
-            fresh = await tenant.read(lambda connection: _count(connection, last, since))
-        if after.last_id == last:  # two requests at once count the same; only one of them adds it
-            for server_id, hour, number, newest in fresh:
-                after.hours[server_id, hour] = after.hours.get((server_id, hour), 0) + number
-                after.last_id = max(after.last_id, newest)
-        self._counts[user_id, today] = after
+    async def _counted(self, user_id: int, *, today: bool) -> _Counts | None:
+        """The counts with what came up to now, or those of a moment ago, or None when there are none yet."""
+        since = (now_ms() // DAY_MS - (0 if today else DAYS - 1)) * DAY_MS
+        counts = self._counts.pop((user_id, today), None)
+        if counts is None or counts.since != since or (counts.whole and now_ms() - counts.made_at > FORGET_MS):
+            counts = _Counts(now_ms(), since, before=counts if counts is not None and counts.since == since else None)
+        self._counts[user_id, today] = counts
         while len(self._counts) > MAX_USERS:
             self._counts.popitem(last=False)
-        return after
+        if counts.task is None or counts.task.done():
+            counts.task = self._tasks.spawn(self._count(user_id, counts), name=f"figures-{user_id}")
+        await asyncio.wait({counts.task}, timeout=self.patience_s)
+        return counts if counts.whole else counts.before
+
+    async def _count(self, user_id: int, counts: _Counts) -> None:
+        """Count what is there after the last time, a chunk at a time; the tenant is let go between."""
+        try:
+            if counts.last_id is None:
+                async with tenant.switch(user_id):
+                    counts.last_id = await tenant.read(lambda base: max(0, _first(base, counts.since) - LATE))
+            while True:
+                last = counts.last_id
+                async with tenant.switch(user_id):
+                    newest, rows = await tenant.read(partial(_chunk, last=last, since=counts.since))
+                counts.add(rows)
+                counts.last_id = max(last, min(last + CHUNK, newest))
+                if counts.last_id >= newest:
+                    break
+        except BouncerError as error:  # deleted, or its file cannot be read: there is nothing to count
+            log.info("messages were not counted: %s", error)
+            return
+        counts.whole, counts.before = True, None
+
+    async def close(self) -> None:
+        """Stop counting."""
+        await self._tasks.cancel()
 
     def forget(self, user_id: int) -> None:
         """Count this user's messages anew: some were deleted."""
@@ -173,14 +215,15 @@ def stretches(events: Sequence[tuple[int, str]], since: int, until: int) -> list
     return spans
 
 
-def _count(connection: sqlite3.Connection, last: int, since: int) -> list[tuple[int, int, int, int]]:
-    first = max(last, _first(connection, since) - LATE)
-    return connection.execute(COUNT, (first, since)).fetchall()
+def _chunk(connection: sqlite3.Connection, last: int, since: int) -> tuple[int, list[tuple[int, int, int, int]]]:
+    newest = connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
+    return newest, connection.execute(COUNT, (last, last + CHUNK, since)).fetchall()
 
 
 def _first(connection: sqlite3.Connection, since: int) -> int:
     """About the first id of that time: ids follow time but for what came late, which is little."""
-    low, high = connection.execute("SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM messages").fetchone()
+    low = connection.execute("SELECT coalesce(min(id), 0) FROM messages").fetchone()[0]
+    high = connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
     while low < high:
         middle = (low + high) // 2
         row = connection.execute("SELECT time FROM messages WHERE id >= ? ORDER BY id LIMIT 1", (middle,)).fetchone()

@@ -37,7 +37,13 @@ def users(verbs: Subparsers, *, irc: bool = False) -> None:
             parser.add_argument("--password", metavar="VALUE")
         else:
             parser.add_argument("--password-stdin", action="store_true", help="the password is one line of stdin")
-    for name, words in (("disable", "disconnect a user and keep them out"), ("enable", "let a user in again")):
+    for name, words in (
+        ("disable", "disconnect a user and keep them out"),
+        ("enable", "let a user in again"),
+        ("promote", "make a user an admin"),
+        ("demote", "make an admin a user"),
+        ("no-totp", "end two-factor sign-in for who lost phone and recovery codes"),
+    ):
         verb(verbs, name, words, irc=irc).add_argument("name", metavar="NAME")
     delete = verb(verbs, "delete", "remove a user and all that is theirs", irc=irc)
     delete.add_argument("name", metavar="NAME")

@@ -10,6 +10,7 @@ import pytest
 from bouncer import tenant
 from bouncer.clock import now_ms
 from bouncer.models.tenant import Server, ServerEvent
+from bouncer.service import figures as figures_module
 from bouncer.service.figures import DAY_MS, HOUR_MS, Span, stretches
 from tests.support.certificates import self_signed
 from tests.support.network import ScriptedNetwork
@@ -75,11 +76,27 @@ async def test_messages_are_counted_by_day_and_only_new_ones_again(installation:
         await session.commit()
     assert await figures.today(user.id) == {number: 3}
     days = await figures.by_day(user.id, number)
+    assert days is not None
     assert [len(days), days[-4][1], days[-1][1]] == [30, 4, 3]
-    assert sum(count for _, count in await figures.by_hour(user.id)) >= 3
-    assert sum(count for _, count in await figures.by_day(user.id, number + 1)) == 0
+    assert sum(count for _, count in await figures.by_hour(user.id) or ()) >= 3
+    assert sum(count for _, count in await figures.by_day(user.id, number + 1) or ()) == 0
+    assert sum(count for _, count in await figures.by_day(user.id, channel_id=channel) or ()) == 6
     figures.forget(user.id)
     assert await figures.today(user.id) == {number: 3}
+
+
+async def test_what_takes_long_to_count_is_shown_later(
+    installation: Installation, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await installation.service.users.get("alice")
+    number = await add_server(alice)
+    await fill(user.id, number)
+    monkeypatch.setattr(figures_module, "CHUNK", 1)
+    installation.service.figures.patience_s = 0
+    first = await alice.get(f"/servers/{number}/log")
+    assert "still being made" in first.text
+    installation.service.figures.patience_s = 10
+    assert "2 in all" in (await alice.get(f"/servers/{number}/log")).text
 
 
 def test_stretches_follow_what_happened_and_begin_unknown() -> None:
@@ -93,6 +110,8 @@ def test_stretches_follow_what_happened_and_begin_unknown() -> None:
 
 def test_pictures_say_in_words_what_they_show_and_carry_no_style() -> None:
     made = charts.by_day([(0, 0), (DAY_MS, 10), (2 * DAY_MS, 5)])
+    assert made is not None
+    assert charts.by_hour(None) is None
     assert 'aria-label="messages a day: 15 in all, at most 10"' in made.svg
     assert made.svg.count("<rect") == 3
     assert (made.begin, made.end, made.most) == ("1 Jan", "3 Jan", "10")

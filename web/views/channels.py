@@ -66,7 +66,7 @@ async def _show(request: web.Request, values: Mapping[str, str | bool], errors: 
     context = {
         "view": view,
         "state": state_words(view.row, await call.servers.view(user, view.row.server_id)),
-        "days": charts.by_day(await call.figures.of_channel(user, view.row.id)),
+        "days": charts.by_day(await call.figures.by_day(user, channel_id=view.row.id)),
         "groups": groups(view),
         "values": values,
         "errors": errors,

@@ -38,11 +38,15 @@ async def index(request: web.Request) -> web.Response:
     views = await call.servers.list(user.id)
     today, trouble = await call.figures.today(user.id), await call.figures.trouble(user.id)
     context = {
-        "servers": [server_card(view, today.get(view.row.id, 0), trouble.get(view.row.id)) for view in views],
+        "servers": [server_card(view, _today(today, view.row.id), trouble.get(view.row.id)) for view in views],
         "running": service(request).live.running,
         "flash": await take_flash(request),
     }
     return render(request, "servers/index.html", context)
+
+
+def _today(counts: Mapping[int, int] | None, server_id: int) -> int | None:
+    return None if counts is None else counts.get(server_id, 0)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -68,7 +72,7 @@ async def _card(request: web.Request) -> ServerCard:
     user, call = me(request), service(request)
     view = await call.servers.view(user.id, path_id(request))
     today, trouble = await call.figures.today(user.id), await call.figures.trouble(user.id)
-    return server_card(view, today.get(view.row.id, 0), trouble.get(view.row.id))
+    return server_card(view, _today(today, view.row.id), trouble.get(view.row.id))
 
 
 async def _state(request: web.Request) -> dict[str, Any]:
@@ -220,6 +224,7 @@ async def delete(request: web.Request) -> web.Response:
     """Delete a server with all its history."""
     row = await service(request).servers.get(me(request).id, path_id(request))
     await service(request).servers.delete(me(request).id, row.id)
+    service(request).figures.forget(me(request).id)
     await flash(request, f"{row.name} and its history are deleted.")
     return see_other("/servers")
 

@@ -49,6 +49,19 @@ async def _user_enabled(request: Request) -> None:
     request.say(f"user {user.name} {request.args.verb}d")
 
 
+async def _user_admin(request: Request) -> None:
+    admin = request.args.verb == "promote"
+    user = await request.service.users.get(str(request.args.name))
+    await request.service.users.set_admin(user.id, admin)
+    request.say(f"{user.name} is an admin" if admin else f"{user.name} is no admin")
+
+
+async def _user_no_totp(request: Request) -> None:
+    user = await request.service.users.get(str(request.args.name))
+    await request.service.second_factors.disable(user)
+    request.say(f"{user.name} signs in by the password alone")
+
+
 async def _user_delete(request: Request) -> None:
     user = await request.service.users.get(str(request.args.name))
     if not request.args.yes:
@@ -81,6 +94,9 @@ TABLE: Table = {
     ("user", "passwd"): _user_passwd,
     ("user", "enable"): _user_enabled,
     ("user", "disable"): _user_enabled,
+    ("user", "promote"): _user_admin,
+    ("user", "demote"): _user_admin,
+    ("user", "no-totp"): _user_no_totp,
     ("user", "delete"): _user_delete,
     ("user", "limits"): _user_limits,
 }
