@@ -23,6 +23,7 @@ from bouncer.looplag import LoopLag
 from bouncer.service import Service
 from bouncer.service.bouncerserv import BouncerServ
 from bouncer.service.outbound import refusal
+from bouncer.throttle import prefix
 from bouncer.tls import ServerTls
 from bouncer.transport import Stream
 
@@ -166,11 +167,12 @@ class Supervisor:
     def _accept(self, transport: Transport) -> Client | None:
         client = Client(transport, self, self.config)
         limits = self.config.limits
-        here = self._registering.get(client.address, 0)
+        where = _neighbours(client.address)
+        here = self._registering.get(where, 0)
         if sum(self._registering.values()) >= limits.registering_total or here >= limits.registering_per_address:
             client.drop("Too many connections are registering; try again later")
             return None
-        self._registering[client.address] = here + 1
+        self._registering[where] = here + 1
         return client
 
     async def _serve(self, client: Client) -> None:
@@ -181,11 +183,12 @@ class Supervisor:
                 self._registered(client)
 
     def _registered(self, client: Client) -> None:
-        left = self._registering.get(client.address, 0) - 1
+        where = _neighbours(client.address)
+        left = self._registering.get(where, 0) - 1
         if left > 0:
-            self._registering[client.address] = left
+            self._registering[where] = left
         else:
-            self._registering.pop(client.address, None)
+            self._registering.pop(where, None)
 
     # -- Door: what a client asks of the house ---------------------------------------------------------------------
 
@@ -419,6 +422,11 @@ class Supervisor:
 async def _apart(work: Coroutine[object, object, None], name: str) -> None:
     """Run in a task without the caller's tenant (an admin's command may concern another user), and wait for it."""
     await tasks.spawn(work, name=name)
+
+
+def _neighbours(address: str) -> str:
+    """Whose connections count as one's: in IPv6 everybody has a whole /64 of addresses."""
+    return prefix(address) if ":" in address else address
 
 
 def _clear(path: Path) -> None:
