@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _REQUEST_BYTES = 400
 """Room for names in one REQ: the line has 512 with the server's mask and our nick in its answer."""
+MAX_OFFERED = 500
+"""Capabilities of one network that are remembered; real ones have some 30."""
 _LIST_BYTES = 65536
 """Of a list in many lines, so that one without end does not grow for ever."""
 
@@ -129,8 +131,11 @@ class CapabilityClient(_Base):  # type: ignore[misc]  # pydle has no types
         wanted: list[str] = []
         for item in items:
             name, _, value = item.lstrip("-~=").partition("=")
+            if name not in self.cap_values and len(self.cap_values) >= MAX_OFFERED:
+                continue
             self.cap_values[name] = value
-            if name not in self.caps and await self._wants(name, value):
+            asked = name in self.caps or any(name in names for names in self._asked)
+            if not asked and await self._wants(name, value):
                 wanted.append(name)
         for line in _lines_of(wanted):
             self._request(line)
@@ -148,6 +153,8 @@ class CapabilityClient(_Base):  # type: ignore[misc]  # pydle has no types
         for item in params[-1].split():
             name = item.lstrip("-~=")
             self._answered(name)
+            if name not in self.cap_values:
+                continue
             if item[0] == "-":
                 self.caps -= {name}
                 continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bouncer.irc.caps import UPSTREAM_WANTED
+from bouncer.upstream.capabilities import MAX_OFFERED
 from bouncer.upstream.nicks import candidates
 from tests.support.network import ISUPPORT
 
@@ -292,3 +293,20 @@ async def test_isupport_and_the_rest_of_the_welcome_come_as_they_were_sent(
     await recorder.ready()
     tokens = itertools.chain.from_iterable(one.params[1:-1] for one in recorder.got if one.command == "005")
     assert list(tokens)[-1] == "EXAMPLE29=x"
+
+
+async def test_a_network_that_offers_without_end_is_asked_once_and_remembered_in_part(
+    network: ScriptedNetwork, connect: Callable[..., Recorder]
+) -> None:
+    recorder = connect()
+    peer = await network.accept()
+    await peer.welcome(caps=[])
+    await recorder.ready()
+    for start in range(0, 2000, 100):
+        names = " ".join(f"example.org/{number}" for number in range(start, start + 100))
+        await peer.send(f":irc.test CAP someone NEW :{names}", ":irc.test CAP someone NEW :away-notify")
+        await peer.send(f":irc.test CAP someone ACK :{names}")
+    await peer.barrier()
+    assert len(recorder.upstream.cap_values) == MAX_OFFERED
+    assert len(recorder.upstream.caps) <= MAX_OFFERED
+    assert [line for line in peer.received if line.startswith("CAP REQ")] == ["CAP REQ :away-notify"]
