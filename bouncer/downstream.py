@@ -18,6 +18,7 @@ from bouncer.irc.message import Message, wire
 from bouncer.irc.registration import Registration
 from bouncer.irc.supported import UNBOUND
 from bouncer.tasks import Group
+from bouncer.transport import CLOSE_S
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -180,6 +181,10 @@ class Client:
             self.write(wire("ERROR", [reason.replace("\r", " ").replace("\n", " ")], colon=True))
             self._gone = True
             self._transport.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            # Who reads nothing does not take the ERROR either.
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
 
     def update_caps(self, network: Mapping[str, str]) -> None:
         """Offer what the network has now, by name with values, with CAP NEW and DEL; not before 001."""

@@ -76,10 +76,13 @@ class Isupport:
         return changed
 
     def get(self, key: str) -> str | None:
-        """The value of a token with its escapes undone, "" for one without; None if the network did not say it."""
+        """The value of a token with its escapes undone, "" for one without; None if the network did not say it.
+
+        An escaped CR, LF or NUL is a blank: no line could repeat it.
+        """
         if key not in self._tokens:
             return None
-        return _HEX.sub(lambda found: chr(int(found[1], 16)), self._tokens[key] or "")
+        return _HEX.sub(_unescaped, self._tokens[key] or "")
 
     def number(self, key: str) -> int | None:
         """The value of a token if it is a plain number."""
@@ -152,6 +155,11 @@ class Isupport:
         lists, always, setting, flags, *_ = [*self._value("CHANMODES").split(","), "", "", ""]
         self.chanmodes = (lists, always, setting, flags)
         self.statusmsg = self.get("STATUSMSG") or ""
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    character = chr(int(found[1], 16))
+    return " " if character in "\r\n\0" else character
 
 
 # What the bouncer speaks itself, whatever the network does.

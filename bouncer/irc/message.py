@@ -41,6 +41,16 @@ def split_source(source: str) -> tuple[str, str, str]:
     return nick, user, host
 
 
+def is_middle(text: str) -> bool:
+    """Whether it can be any parameter of a line, not only the last."""
+    return text != "" and text[0] != ":" and " " not in text
+
+
+def middle(text: str) -> str:
+    """It as a parameter that is not the last: `*` for what could only stand there."""
+    return text if is_middle(text) else "*"
+
+
 def as_text(text: str, encoding: str = "") -> str:
     """Text fit for storage and HTML: a string with bytes that are not UTF-8 is read in `encoding` as a whole.
 

@@ -12,7 +12,7 @@ from bouncer.irc.applied import ISUPPORT, MOTD_END, NUMERIC, OTHER, Applied, Kin
 from bouncer.irc.casemap import FoldDict
 from bouncer.irc.channel import MAX_MODES, ChannelState
 from bouncer.irc.isupport import Isupport
-from bouncer.irc.message import split_source
+from bouncer.irc.message import is_middle, split_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class NetworkState:
         joined: list[str] = []
         for name in msg.param(0).split(","):
             channel = self.channels.find(name)
-            if own and name and len(self.channels) < MAX_CHANNELS:
+            if own and is_middle(name) and len(self.channels) < MAX_CHANNELS:
                 if user and host:
                     self.user, self.host = user, host
                 # A second JOIN of ours means that we missed leaving: begin anew.
@@ -172,7 +172,7 @@ class NetworkState:
 
     def _nick(self, msg: Message, _: int) -> Applied:
         old, new = msg.nick, msg.param(0)
-        if not old or not new:
+        if not old or not is_middle(new):
             return OTHER
         own = self.is_own(old)
         common = self.common(old)
@@ -247,7 +247,7 @@ class NetworkState:
     def _rename(self, msg: Message, _: int) -> Applied:
         """https://ircv3.net/specs/extensions/channel-rename ."""
         channel, new = self.channels.find(msg.param(0)), msg.param(1)
-        if channel is None or not new or (new in self.channels and self.channels[new] is not channel):
+        if channel is None or not is_middle(new) or (new in self.channels and self.channels[new] is not channel):
             return OTHER
         old = channel.name
         self.channels.rename(old, new)
@@ -320,10 +320,13 @@ class NetworkState:
         self.umodes = "".join(held)[:MAX_MODES]
 
     def _welcome(self, msg: Message, _: int) -> Applied:
+        if self.registered:
+            return NUMERIC
         self.isupport.clear()
         self._refold()
         self.registered = True
-        self.nick = msg.param(0) or self.nick
+        if is_middle(msg.param(0)):
+            self.nick = msg.param(0)
         # Most servers end their greeting with our mask.
         nick, user, host = split_source(msg.param(1).rpartition(" ")[2])
         if user and host and nick == self.nick:

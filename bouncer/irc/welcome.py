@@ -62,7 +62,8 @@ def registration_burst(
 def isupport_lines(server: str, nick: str, tokens: Iterable[str]) -> list[bytes]:
     """005 lines of at most 13 tokens each; a token that fits no line is left out. Also for changes (`-KEY`)."""
     room = _LINE - len(serialise(numerics.RPL_ISUPPORT, [nick, _SUPPORTED], server, colon=True)) - 2
-    fitting = [token for token in tokens if token and " " not in token and len(token.encode()) + 1 <= room]
+    written = [token for token in tokens if token and " " not in token]
+    fitting = [token for token in written if len(token.encode("utf-8", "surrogateescape")) + 1 <= room]
     groups = _pack(fitting, room, _TOKENS_A_LINE)
     return [wire(numerics.RPL_ISUPPORT, [nick, *group, _SUPPORTED], server, colon=True) for group in groups]
 

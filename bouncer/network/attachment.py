@@ -9,7 +9,7 @@ from bouncer import history, replay
 from bouncer.network.entry import line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bouncer.network.entry import Entry
 
@@ -19,6 +19,9 @@ RECEIPT = "bouncer-receipt-"
 RECEIPT_INTERVAL_S = 1.0
 FIRST_MESSAGES = 100
 """Messages per buffer for a client name that was never here."""
+
+PORTION_BYTES = 256 * 1024
+"""What is played back before the client has to have taken some of it: far less than would have it dropped."""
 
 MAX_HELD_LINES = 20_000
 """Live lines kept for a client that is still being played back to; one that falls further behind is dropped."""
@@ -82,6 +85,20 @@ def wants(entry: Entry, caps: frozenset[str]) -> bool:
     return not entry.own_private or not KNOW_THEMSELVES.isdisjoint(caps)
 
 
+def _portions(messages: list[history.StoredMessage]) -> Iterator[list[history.StoredMessage]]:
+    """The messages, in as many pieces as it takes for each to be about PORTION_BYTES long."""
+    some: list[history.StoredMessage] = []
+    size = 0
+    for message in messages:
+        some.append(message)
+        size += len(message.content) + len(message.tags or "") + len(message.sender)
+        if size > PORTION_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
 class Attachment:
     """A client on a network. Live lines are held back until what it missed has been played."""
 
@@ -128,7 +145,7 @@ class Attachment:
             for entry in entries
             if (entry.only is None or entry.only is self)
             and entry.skip is not self
-            and not (entry.talk and ids and entry.row >= 0 and ids[entry.row] <= self.played)
+            and not (entry.talk and ids and entry.row >= 0 and 0 < ids[entry.row] <= self.played)
             and wants(entry, caps)
         )
         if data:
@@ -207,19 +224,25 @@ class Attachment:
             if message.channel_id is not None and self.network.hides(message.target):
                 continue
             by_buffer.setdefault((message.channel_id, message.conversation_id), []).append(message)
+        written = 0
         for (channel, _), group in by_buffer.items():
             last = group[-1]
             target = last.target.lstrip("~&@%+") if channel is not None else last.target or self.network.source
-            data = replay.batch(
-                "chathistory",
-                [target],
-                group,
-                self.client.caps,
-                self.network.nick,
-                source=self.network.source,
-                stamped=self._stamped,
-            )
-            self.client.write(data)
+            for some in _portions(group):
+                data = replay.batch(
+                    "chathistory",
+                    [target],
+                    some,
+                    self.client.caps,
+                    self.network.nick,
+                    source=self.network.source,
+                    stamped=self._stamped,
+                )
+                self.client.write(data)
+                written += len(data)
+                if written > PORTION_BYTES:
+                    await self.client.drain()
+                    written = 0
         await self.client.drain()
 
     def _knows_itself(self) -> bool:

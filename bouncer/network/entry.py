@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from bouncer.errors import UnsafeLineError
 from bouncer.irc import multiline
 from bouncer.irc.caps import NO_IMPLICIT_NAMES
 from bouncer.irc.format import project, projector
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from bouncer.network.answering import Reply
     from bouncer.network.attachment import Attachment
 
+
+log = logging.getLogger(__name__)
 
 BATCH = frozenset({"batch"})
 _references = itertools.count(1)
@@ -57,6 +61,14 @@ def line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str = "") -> b
 
     `nick` is our own, `extra` a tag as on the wire that is this client's alone.
     """
+    try:
+        return _line_of(entry, caps, nick, extra)
+    except UnsafeLineError as error:  # it costs itself, not what is delivered with it
+        log.warning("a %s cannot be shown: %s", entry.message.command, error)
+        return b""
+
+
+def _line_of(entry: Entry, caps: frozenset[str], nick: str, extra: str) -> bytes:
     if not extra and entry.batch and "batch" in caps:
         extra = f"batch={entry.batch}"
     message = entry.message

@@ -95,6 +95,17 @@ class FanOut:
         if delivery.renamed:
             self._renamed(delivery.nick)
 
+    def catch_up(self, entries: list[Entry], ids: Sequence[int], shown: set[Attachment]) -> None:
+        """Give it to the clients that are not among `shown`, unless they have been played it."""
+        nick = self._network.state.nick
+        for attachment in self._network.attachments:
+            if attachment in shown:
+                continue
+            if attachment.holding:
+                attachment.hold(entries, ids)
+            else:
+                attachment.deliver(entries, ids, lambda entry, caps: line_of(entry, caps, nick), nick)
+
     def _renamed(self, nick: str) -> None:
         for attachment in self._network.attachments:
             if not attachment.holding:

@@ -176,7 +176,8 @@ class Monitors:
         """Somebody has come or gone: for each client those it watches; all are shown to an `asker` elsewhere."""
         fold = self._network.fold
         targets = {fold(target.partition("!")[0]): target for target in msg.params[-1].split(",") if target}
-        self._known.update({folded: (msg.command, target) for folded, target in targets.items()})
+        told = ((folded, target) for folded, target in targets.items() if self._watched(folded))
+        self._known.update({folded: (msg.command, target) for folded, target in told})
         if self._ours and msg.command == OFFLINE and fold(self._ours) in targets:
             self._on_offline()
         for attachment in self._network.attachments:

@@ -27,8 +27,6 @@ from bouncer.network.traffic import Traffic
 from bouncer.upstream import Backoff, Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bouncer.network.attachment import Attachment
     from bouncer.network.entry import Turn
     from bouncer.network.outgoing import Owner
@@ -47,7 +45,6 @@ class Network(Traffic):
     def __init__(self, owner: Owner, settings: ServerSettings) -> None:
         super().__init__(owner, settings)
         self.receipts: dict[str, int] = {}
-        self.on_capabilities: Callable[[], None] = lambda: None
         self.error = ""
         self._backoff = self._new_backoff()
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +57,6 @@ class Network(Traffic):
         self._lags: deque[tuple[int, int]] = deque(maxlen=LAGS)
         self._dirty_receipts: dict[str, int] = {}
         self._loaded = False
-        self._stopping = False
         self._place = 0
         self._refused = False
         self._rejoin = Rejoin(self)
@@ -100,7 +96,6 @@ class Network(Traffic):
 
     async def stop(self, reason: str, timeout_s: float = 5.0) -> None:
         """QUIT with a reason and end; what was received is handed to the journal."""
-        self._stopping = True
         if self.upstream is not None:
             await self.upstream.quit(self.settings.quit_message or reason, timeout_s)
         if self._task is not None:
@@ -173,6 +168,8 @@ class Network(Traffic):
                     await self._kick.wait()
                     continue
                 await self._refresh()
+                if self._kick.is_set() or not self.settings.enabled:
+                    continue  # the row has changed while it was read
                 reason = await self._attempt()
                 self._lost(reason)
                 if self._refused and self.settings.enabled:
@@ -230,6 +227,9 @@ class Network(Traffic):
             if len(places) > 1:
                 reason = f"{address}: {reason}"
             self._refused = error.permanent
+        except Exception as error:
+            log.exception("server %d: an attempt failed", self.server_id)
+            reason = f"{type(error).__name__}: {error}"
         finally:
             self.upstream = None
         if self._connected_since is not None:

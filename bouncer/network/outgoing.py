@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.clock import now_ms
 from bouncer.irc.isupport import client_tokens
-from bouncer.irc.message import Message, as_text, serialise
+from bouncer.irc.message import Message, as_text, is_middle, middle, serialise
 from bouncer.irc.routing import Router
 from bouncer.irc.state import NetworkState
 from bouncer.network.answering import Labels, Reply, acknowledge, label_tag
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _UNLABELLED = frozenset({"NICK"})
 """InspIRCd shows a labelled change of nick as said by the new nick."""
+MAX_PINGS = 2_000
+"""PINGs of clients that wait for the network; one more is answered at once."""
 SAYS = frozenset({"PRIVMSG", "NOTICE", "TAGMSG"})
 MAX_CLIENT_TAG_BYTES = 4094
 """https://ircv3.net/specs/extensions/message-tags : the `@` and the blank count."""
@@ -71,7 +73,7 @@ class Outgoing:
         self._barriers = Barriers(self._ping)
         self._pinged_at = 0.0
         self._own = OwnMessages()
-        self._pings: list[Question] = []
+        self._pings: dict[Question, None] = {}
         self._expiring = False
         burst, interval_ms = self._flood()
         self._queue: SendQueue[Question] = SendQueue(self._write, self._left, burst=burst, interval_ms=interval_ms)
@@ -219,10 +221,10 @@ class Outgoing:
         """Answer a client's PING once the network has dealt with all that was sent before, or time is up."""
         question = Question(attachment, "PING", [token], label)
         question.deadline = asyncio.get_running_loop().time() + self.owner.config.timeouts.reply_s
-        if not self.up or not self._queue.send(b"", question, later=True):
+        if not self.up or len(self._pings) >= MAX_PINGS or not self._queue.send(b"", question, later=True):
             self._alone(lambda turn: self._pong_client(question, turn))
             return
-        self._pings.append(question)
+        self._pings[question] = None
         self._watch()
 
     def _pong_client(self, question: Question, turn: Turn) -> None:
@@ -231,8 +233,7 @@ class Outgoing:
         if question.answered or question.attachment is None:
             return
         question.answered = True
-        if question in self._pings:
-            self._pings.remove(question)
+        self._pings.pop(question, None)
         message = Message("PONG", [self.source, question.params[0]], source=self.source)
         message = Message.parse(serialise(message.command, message.params, message.source, colon=True))
         to = question.attachment
@@ -256,7 +257,8 @@ class Outgoing:
         if command in SAYS and question.params:
             text = question.params[1] if len(question.params) > 1 else ""
             for target in question.params[0].split(","):
-                self._own.sent(Said(question, target, self.fold(target), text))
+                if is_middle(target):
+                    self._own.sent(Said(question, target, self.fold(target), text))
         question.awaited = self._router.asked(question, command, question.params, loop_now)
         if question.label:
             question.reply = Reply(question, self.source)
@@ -267,6 +269,8 @@ class Outgoing:
         reply = question.reply
         if question.command in SAYS and "echo-message" not in self.caps:
             self._taken(question, turn)
+        elif question.command in SAYS:
+            self._own.taken(question)  # its echo has been here, in other words perhaps, or there is none
         if not question.awaited:
             self._router.drop(question)
         if reply is not None:
@@ -287,7 +291,7 @@ class Outgoing:
         """The connection is gone before these lines could leave: who asked is told, with its label."""
         for question in questions:
             self._labels.settle(question.ours)
-            attachment, params, number = question.attachment, question.params, ""
+            attachment, params, number = question.attachment, [middle(param) for param in question.params], ""
             if attachment is None or question.command == "PING":
                 continue
             words = f"Not sent: {self.settings.name} is not connected any more"
@@ -349,7 +353,7 @@ class Outgoing:
             return
         attachment = question.attachment
         if number and attachment is not None:
-            params = [self.nick, *question.params[:1], "The network did not answer"]
+            params = [self.nick, *map(middle, question.params[:1]), "The network did not answer"]
             message = Message(number, params, source=self.source)
             entry = Entry(message, turn.now, "", only=attachment, asker=attachment)
             if question.reply is not None:

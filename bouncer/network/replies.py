@@ -47,8 +47,9 @@ class Replies(Outgoing):
         """Whether anybody is shown a reply, whose answer it is, and the one client that alone is shown it."""
         command = msg.command
         answer = command.isdigit() or command in _ANSWERS
-        if not self.up:
+        if not self.up and msg.params:
             self._greeted(msg)
+        if not self.up or (answer and not msg.params):
             return not answer, None, None
         if command in _JOIN_ERRORS:
             self._join_refused(msg, turn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import logging
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from bouncer import vault
 from bouncer.events import Event
 from bouncer.irc.format import chghost_fallback, whox_reduced
 from bouncer.irc.isupport import client_tokens
-from bouncer.irc.message import Message, MsgidFactory, as_text
+from bouncer.irc.message import Message, MsgidFactory, as_text, is_middle
 from bouncer.irc.multiline import joined
 from bouncer.irc.welcome import rename_fallback
 from bouncer.journal import Batch, Change, ignore_release
@@ -35,14 +36,19 @@ from bouncer.network.replies import Replies
 from bouncer.upstream import is_own_pong
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bouncer.irc.applied import Applied
     from bouncer.irc.multiline import Part
     from bouncer.network.attachment import Attachment
     from bouncer.network.outgoing import Owner
     from bouncer.network.settings import ServerSettings
 
+log = logging.getLogger(__name__)
+
 _msgid = MsgidFactory()
 _HIDDEN = frozenset({"CAP", "AUTHENTICATE", "PING", "ERROR"})
+_NEGOTIATION = _HIDDEN | LOGIN_COMMANDS
 _SPOKEN = frozenset({"privmsg", "notice", "action", "tagmsg", "ctcp"})
 _REPLIES = frozenset({"numeric", "other", "names-end", "topic-is", "isupport", "motd-end"})
 _NAMES = frozenset({"353", "366"})
@@ -50,6 +56,8 @@ _DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
 _NEWS = frozenset({"account", "away", "chghost", "setname"})
 _EVENTFUL = _NEWS | {"isupport", "join", "nick", "rename"}
 MAX_KEYS = 200
+ODD_LOGGED = 20
+"""Lines that made us stumble and are logged; a hostile network could fill the disk with more."""
 
 
 class Traffic(Replies):
@@ -68,6 +76,9 @@ class Traffic(Replies):
         self._fanout = FanOut(self)
         self._keys: dict[str, str] = {}
         self._login: NetworkLogin | None = None
+        self._odd_lines = 0
+        self.on_capabilities: Callable[[], None] = lambda: None
+        """Called when the network gives us others."""
 
     # -- out of the journal ----------------------------------------------------------------------------------------
 
@@ -77,8 +88,20 @@ class Traffic(Replies):
             self.released_id = max(self.released_id, ids[-1])
         if entries:
             self._fanout.send(entries, ids)
+        if batch.rows and not stored:
+            shown = set(self.attachments)
+            batch.stored = lambda done: self._stored(entries, done, shown)
         if (entries or batch.rows) and self.owner.hub.subscriptions:
             self._publish(entries, batch)
+
+    def _stored(self, entries: list[Entry], batch: Batch, shown: set[Attachment]) -> None:
+        """What was shown before it was stored: who has come since found it neither live nor in the file."""
+        if not batch.rows:
+            return  # given up
+        self.released_id = max(self.released_id, *batch.ids)
+        missed = [entry for entry in entries if entry.talk and entry.row >= 0 and batch.ids[entry.row] > 0]
+        if missed:
+            self._fanout.catch_up(missed, batch.ids, shown)
 
     def marker_lines(self, name: str) -> tuple[tuple[str, bytes], ...]:
         """How far a channel or nick has been read, for each capability that tells it (bytes with CR LF)."""
@@ -101,26 +124,38 @@ class Traffic(Replies):
         turn = self._turn()
         for msg in lines:
             command = msg.command
-            if self._login is not None and command in LOGIN_COMMANDS:
-                self._login.feed(msg)
-                if self._login.asker is not None and command != "AUTHENTICATE":
-                    turn.entries.append(Entry(msg, turn.now, "", only=self._login.asker))
-                continue
-            if command in _HIDDEN:
-                continue
-            if command == "PRIVMSG" and not msg.has_tags:
-                self._handle(msg, NOWHERE, turn)
-            elif command == "PONG" and self._pong(msg, turn):
-                continue
-            elif command == "BATCH":
-                self._batch(msg, turn)
-            else:
-                self._tagged(msg, turn)
+            try:
+                if command == "PRIVMSG" and not msg.has_tags:
+                    self._handle(msg, NOWHERE, turn)
+                elif command in _NEGOTIATION:
+                    self._negotiated(msg, turn)
+                elif command == "PONG" and self._pong(msg, turn):
+                    continue
+                elif command == "BATCH":
+                    self._batch(msg, turn)
+                else:
+                    self._tagged(msg, turn)
+            except Exception:  # whatever a line does to us, the lines with it count
+                self._odd_lines += 1
+                if self._odd_lines <= ODD_LOGGED:
+                    log.exception("server %d: a line was passed over: %r", self.server_id, msg.raw[:200])
         if not turn.empty:
             self._submit(turn.batch)
 
+    def _negotiated(self, msg: Message, turn: Turn) -> None:
+        """A line between the network and us, unless it tells of a login that nobody asked for."""
+        login = self._login
+        if login is not None and msg.command in LOGIN_COMMANDS:
+            login.feed(msg)
+            if login.asker is not None and msg.command != "AUTHENTICATE":
+                turn.entries.append(Entry(msg, turn.now, "", only=login.asker))
+        elif msg.command not in _HIDDEN:
+            self._tagged(msg, turn)
+        elif msg.command == "CAP" and self.up:
+            self.on_capabilities()
+
     def _pong(self, msg: Message, turn: Turn) -> bool:
-        token = msg.param(len(msg.params) - 1)
+        token = msg.params[-1] if msg.params else ""
         if token.startswith(BARRIER):
             self._barriers.pong(token, turn)
             return True
@@ -355,7 +390,8 @@ class Traffic(Replies):
         question.reply = Reply(question, self.source)
         text = question.params[1] if len(question.params) > 1 else ""
         for target in question.params[0].split(",") if question.params else ():
-            self._said(Said(question, target, self.fold(target), text), turn)
+            if is_middle(target):
+                self._said(Said(question, target, self.fold(target), text), turn)
         question.reply.close(turn)
 
     def _said(self, said: Said, turn: Turn) -> None:
