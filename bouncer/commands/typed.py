@@ -125,7 +125,7 @@ def in_words(msg: Message) -> Reply | None:
     refused = number[0] in "45679" and number not in _NO_REFUSAL and not _is_whois(number)
     if number in WHOIS and len(params) >= _needs(WHOIS[number]):
         return Reply(WHOIS[number].format(*params))
-    if number == "317" and len(params) > 2 and params[1].isdecimal():
+    if number == "317" and len(params) > 2 and params[1].isdecimal() and len(params[1]) < 12:
         return Reply(f"idle for {_idle(int(params[1]))}")
     return Reply(": ".join([" ".join(params[:-1]), params[-1]] if len(params) > 1 else params), refused)
 

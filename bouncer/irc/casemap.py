@@ -19,6 +19,8 @@ _STRICT = _LETTERS | {ord("["): ord("{"), ord("]"): ord("}"), ord("\\"): ord("|"
 _RFC1459 = _STRICT | {ord("^"): ord("~")}
 # Names in use at once on a busy bouncer; a miss costs four times a hit.
 _REMEMBERED = 8192
+_LONGEST = 200
+"""Characters of a name that is remembered: a hostile network could fill half a gigabyte with longer ones."""
 
 
 class Casemap:
@@ -35,10 +37,14 @@ class Casemap:
         self.name = name
         self.table = table
 
-        def fold(text: str) -> str:
+        @lru_cache(_REMEMBERED)
+        def remembered(text: str) -> str:
             return text.translate(table)
 
-        self.fold = lru_cache(_REMEMBERED)(fold)
+        def fold(text: str) -> str:
+            return remembered(text) if len(text) <= _LONGEST else text.translate(table)
+
+        self.fold = fold
 
     def same(self, one: str, other: str) -> bool:
         """Whether both spell the same name."""

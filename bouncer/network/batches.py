@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_OPEN = 64
 MAX_PARTS = 1_000
+MAX_BYTES = 256 * 1024
+"""Of one multiline message, with tags: what is beyond is left out."""
 
 
 class Place(NamedTuple):
@@ -33,7 +35,7 @@ NOWHERE = Place()
 
 
 class _Batch:
-    __slots__ = ("inner", "kind", "message", "outer", "parts", "question", "reference")
+    __slots__ = ("inner", "kind", "message", "outer", "parts", "question", "reference", "size")
 
     def __init__(self, reference: str, kind: str, message: Message, outer: Place) -> None:
         self.reference = reference
@@ -43,6 +45,7 @@ class _Batch:
         self.question = outer.question
         self.inner = NOWHERE
         self.parts: list[tuple[Part, Message]] = []
+        self.size = 0
 
 
 class Whole(NamedTuple):
@@ -87,7 +90,8 @@ class Batches:
         batch = self._open.get(msg.tags.get("batch", ""))
         if batch is None or batch.kind not in MULTILINE:
             return False
-        if len(batch.parts) < MAX_PARTS:
+        batch.size += len(msg.raw)
+        if len(batch.parts) < MAX_PARTS and batch.size <= MAX_BYTES:
             batch.parts.append((Part(msg.param(1), CONCAT in msg.tags), msg))
         return True
 

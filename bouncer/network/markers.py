@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 COMMANDS = (("draft/read-marker", "MARKREAD"), ("soju.im/read", "READ"))
 """The capability and the command that comes with it; the second is the older one, otherwise the same."""
 
+MAX_NAMES = 10_000
+"""Names with a marker: a client may make them up."""
+
 
 class Markers:
     """Folded name -> time (ms UTC) up to which all has been read; a time only ever grows."""
@@ -30,8 +33,8 @@ class Markers:
         return self._times.get(folded)
 
     def move(self, folded: str, time_ms: int) -> bool:
-        """Move a marker forward; False when it is there already, or further on."""
-        if time_ms <= self._times.get(folded, -1):
+        """Move a marker forward; False when it is there already or further on, or there are too many."""
+        if time_ms <= self._times.get(folded, -1) or (folded not in self._times and len(self._times) >= MAX_NAMES):
             return False
         self._times[folded] = time_ms
         return True
