@@ -292,8 +292,9 @@ def read_search(connection: sqlite3.Connection, wanted: Wanted, limit: int, belo
 
 def _span(connection: sqlite3.Connection, wanted: Wanted) -> tuple[int, int]:
     """The ids among which to look, the second exclusive: ids follow the time at which messages came."""
-    oldest, newest = connection.execute("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM messages").fetchone()
-    low, high = oldest, newest + 1
+    # Each by itself: together they would be looked for in the whole table.
+    low = int(connection.execute("SELECT coalesce(min(id), 1) FROM messages").fetchone()[0])
+    high = int(connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]) + 1
     if wanted.after_ms is not None:
         low = _first_at(connection, wanted.after_ms - LATE_MS, low, high)
     if wanted.before_ms is not None:

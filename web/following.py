@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp_jinja2
+from aiohttp import web
 
-from bouncer import browse, tenant
+from bouncer import browse, tasks, tenant
 from web.lines import items
 from web.places import number, place_by_key
-from web.zone import zone_of
+from web.zone import COOKIE, zone_of
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from collections.abc import Callable, Coroutine, Hashable
 
     from bouncer.events import Event
     from bouncer.service.talk import Place
 
+T = TypeVar("T")
+
+MAX_SHARED = 1_000
 WAITING_S = 1.0
 """What waits is counted at most once in this time for each page."""
 
@@ -37,6 +43,7 @@ class Following:
         self._known: object = None if self._buffers else number(request.query.get("unread"))
         self._due: float | None = 0.0 if self._counts else None
         self._counted_at = 0.0
+        self._event: Event | None = None
 
     @classmethod
     async def of(cls, request: web.Request, user_id: int) -> Following:
@@ -57,26 +64,33 @@ class Following:
         """Take an event; whether `lines` has to be looked at."""
         if event.kind not in ("message", "overflow", "servers"):
             return False
+        self._event = event
         if self._counts and self._due is None:
             self._due = max(asyncio.get_running_loop().time(), self._counted_at + WAITING_S)
         place = self._place
         return place is not None and (event.kind == "overflow" or event.server_id == place.server.id)
 
-    async def lines(self) -> list[bytes]:
-        """What came to the buffer since the last time, as events."""
+    async def lines(self, *, unasked: bool = False) -> list[bytes]:
+        """What came to the buffer since the last time, as events; `unasked`: no event told that there is any."""
         if self._place is None or self._upto is None:
             return []
+        key = ("lines", self._user_id, self._place.buffer, self._upto, self._request.cookies.get(COOKIE))
+        self._upto, told = await self._request.app[SHARED].made(
+            key, None if unasked else self._event, partial(self._lines, self._upto)
+        )
+        return [told] if told else []
+
+    async def _lines(self, after: int) -> tuple[int, bytes]:
+        assert self._place is not None  # noqa: S101 - only `lines` calls it
         async with tenant.switch(self._user_id):
-            found = await browse.arrived(self._place.buffer, self._upto)
+            found = await browse.arrived(self._place.buffer, after)
         if found.more:
-            self._upto = found.upto
-            return [event("gap", {}, found.upto)]
-        self._upto = found.upto
+            return found.upto, event("gap", {}, found.upto)
         if not found.messages:
-            return []
+            return found.upto, b""
         shown = items(found.messages, zone_of(self._request), calls=found.calls, fold=False)
         html = aiohttp_jinja2.render_string("chat/_items.html", self._request, {"items": shown})
-        return [event("lines", {"html": html}, found.upto)]
+        return found.upto, event("lines", {"html": html}, found.upto)
 
     async def waiting(self) -> list[bytes]:
         """What waits to be read, when it is time to tell and it is not what was told last."""
@@ -84,17 +98,44 @@ class Following:
         if self._due is None or now < self._due:
             return []
         self._due, self._counted_at = None, now
-        told: dict[str, object] = {}
-        async with tenant.switch(self._user_id):
-            told["notices"] = notices = await browse.notices()
-            if self._buffers:
-                counts = {entry.key: [entry.unread, entry.calls] for entry in await browse.overview() if entry.unread}
-                told["buffers"] = counts
-        known: object = told if self._buffers else notices
+        key = ("waiting", self._user_id, self._buffers)
+        told = await self._request.app[SHARED].made(key, self._event, self._waiting)
+        known: object = told if self._buffers else told["notices"]
         if known == self._known:
             return []
         self._known = known
         return [event("waiting", told)]
+
+    async def _waiting(self) -> dict[str, object]:
+        async with tenant.switch(self._user_id):
+            told: dict[str, object] = {"notices": await browse.notices()}
+            if self._buffers:
+                overview = await browse.overview()
+                told["buffers"] = {entry.key: [entry.unread, entry.calls] for entry in overview if entry.unread}
+        return told
+
+
+class Shared:
+    """What the pages of one user are told of the same event is read once for all of them."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Hashable, tuple[Event, asyncio.Task[Any]]] = OrderedDict()
+
+    async def made(self, key: Hashable, event: Event | None, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The outcome of `make` for this very event; without one it is made for the asker alone."""
+        if event is None:
+            return await make()
+        known = self._made.pop(key, None)
+        if known is None or known[0] is not event:
+            known = event, tasks.spawn(make(), name="page")
+        self._made[key] = known
+        while len(self._made) > MAX_SHARED:
+            self._made.popitem(last=False)
+        outcome: T = await asyncio.shield(known[1])
+        return outcome
+
+
+SHARED = web.AppKey("shared", Shared)
 
 
 def event(kind: str, data: dict[str, object], number: int | None = None) -> bytes:

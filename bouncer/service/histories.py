@@ -15,28 +15,19 @@ from bouncer.history import Buffer
 from bouncer.models.tenant import Channel, Conversation, Message, Notification, Server
 from bouncer.service.folding import casemap_of
 from bouncer.service.removal import remove_messages
+from bouncer.service.sizes import SizeCounts
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bouncer.history import StoredMessage
     from bouncer.service.live import Live
+    from bouncer.service.sizes import Size
 
 MAX_FOUND = 100
 MAX_NOTIFICATIONS = 100
-
-
-class Size(NamedTuple):
-    """How many messages a buffer has; `name` is "" for what came from the server itself."""
-
-    server: str
-    name: str
-    messages: int
-    oldest: int
-    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +51,7 @@ class Histories:
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self._sizes = SizeCounts()
 
     async def search(
         self,
@@ -89,17 +81,19 @@ class Histories:
             buffer = await self._buffer(server_id, name)
             async with tenant.session() as session:
                 newest = await session.scalar(select(func.max(Message.id))) or 0
-            return await remove_messages(
+            removed = await remove_messages(
                 Message.server_id == buffer.server_id,
                 Message.channel_id == buffer.channel_id,
                 Message.conversation_id == buffer.conversation_id,
                 Message.id <= newest,
             )
+        self._sizes.forget(user_id)
+        return removed
 
     async def sizes(self, user_id: int) -> Sizes:
         """The buffers with their counts, largest first."""
         async with tenant.switch(user_id):
-            buffers = await tenant.read(_sizes)
+            buffers = await self._sizes.of(user_id)
         path = tenant.path(user_id)
         return Sizes(buffers, await asyncio.to_thread(lambda: path.stat().st_size))
 
@@ -145,27 +139,3 @@ async def _named(session: AsyncSession, server_id: int, name: str) -> Buffer:
     if (number := await session.scalar(nick)) is not None:
         return Buffer(server_id, conversation_id=number)
     raise NotFoundError(f"there is no history of {name!r} on {server.name}")
-
-
-# Each from its own index alone: a table of a million lines is not read to count them.
-_COUNTS = """
-SELECT s.name, b.name, m.n, m.oldest, m.newest FROM (
-    SELECT channel_id AS id, count(*) AS n, min(time) AS oldest, max(time) AS newest FROM messages
-    WHERE channel_id IS NOT NULL GROUP BY channel_id) m
-JOIN channels b ON b.id = m.id JOIN servers s ON s.id = b.server_id
-UNION ALL
-SELECT s.name, b.nick, m.n, m.oldest, m.newest FROM (
-    SELECT conversation_id AS id, count(*) AS n, min(time) AS oldest, max(time) AS newest FROM messages
-    WHERE conversation_id IS NOT NULL GROUP BY conversation_id) m
-JOIN conversations b ON b.id = m.id JOIN servers s ON s.id = b.server_id
-UNION ALL
-SELECT s.name, '', m.n, m.oldest, m.newest FROM (
-    SELECT server_id AS id, count(*) AS n, min(time) AS oldest, max(time) AS newest FROM messages
-    WHERE channel_id IS NULL AND conversation_id IS NULL GROUP BY server_id) m
-JOIN servers s ON s.id = m.id
-ORDER BY 3 DESC
-"""
-
-
-def _sizes(connection: sqlite3.Connection) -> list[Size]:
-    return [Size._make(row) for row in connection.execute(_COUNTS)]

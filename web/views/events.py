@@ -44,7 +44,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
                     if not await request.app[SESSIONS].alive(user.session_id):
                         return response
                     checked = asyncio.get_running_loop().time()
-                    data += [*await page.lines(), b": still here\n\n"]
+                    data += [*await page.lines(unasked=True), b": still here\n\n"]
                 if data:
                     await _write(response, b"".join(data))
         except (ConnectionError, TimeoutError):
