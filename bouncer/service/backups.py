@@ -67,6 +67,7 @@ class Backups:
         self._files = files
         self._audit = audit
         self._tasks = tasks.Group()
+        self._running: asyncio.Task[None] | None = None
         self.work: Work | None = None
 
     @property
@@ -95,15 +96,20 @@ class Backups:
         name = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
         work = self._begin("backup", name)
         await self._audit.note("backup", detail=name)
-        self._tasks.spawn(self._backup(work), name="backup")
+        self._running = self._tasks.spawn(self._backup(work), name="backup")
         return work
+
+    async def finished(self) -> None:
+        """Wait for the end of what goes on."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
 
     async def check(self, name: str) -> Work:
         """Begin to look for damage in a backup; raises NotFoundError, RefusedError."""
         if not NAME.fullmatch(name) or not await asyncio.to_thread((self.folder / name).is_dir):
             raise NotFoundError("there is no such backup")
         work = self._begin("check", name)
-        self._tasks.spawn(self._check(work), name="backup-check")
+        self._running = self._tasks.spawn(self._check(work), name="backup-check")
         return work
 
     def _begin(self, kind: str, name: str) -> Work:

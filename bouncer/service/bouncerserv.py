@@ -13,7 +13,6 @@ from bouncer.errors import BouncerError, InvalidError, UsageError
 from bouncer.irc.lines import split_text
 from bouncer.service import commands
 from bouncer.service.audit import ACTOR, Actor
-from bouncer.service.audit import ACTOR, Actor
 from bouncer.service.commands import Request
 from bouncer.service.help import ADMIN, HELP
 from bouncer.service.parser import Parser, irc_commands, parse
@@ -85,7 +84,6 @@ class BouncerServ:
         except ValueError as error:
             raise UsageError(f"{str(error).lower()}: quotes come in pairs") from error
         user = await self.service.users.get(user_id)
-        ACTOR.set(Actor(user.id, user.name))
         nouns = [noun for noun in HELP if noun not in ADMIN or user.admin]
         if not words or "help".startswith(words[0].lower()):
             _help([_expand(word, nouns) for word in words[1:2]], nouns, answer)

@@ -45,6 +45,8 @@ def users(verbs: Subparsers, *, irc: bool = False) -> None:
         ("no-totp", "end two-factor sign-in for who lost phone and recovery codes"),
     ):
         verb(verbs, name, words, irc=irc).add_argument("name", metavar="NAME")
+    invite = verb(verbs, "invite", "make a link with which somebody makes an account", irc=irc)
+    invite.add_argument("words", metavar="WORDS", nargs="*", help="whom it is for")
     delete = verb(verbs, "delete", "remove a user and all that is theirs", irc=irc)
     delete.add_argument("name", metavar="NAME")
     delete.add_argument("--yes", action="store_true", help="do not ask")

@@ -114,5 +114,6 @@ def bouncer(verbs: Subparsers, *, irc: bool = False) -> None:
     status = verb(verbs, "status", "how the bouncer is doing", irc=irc)
     verb(verbs, "broadcast", "tell every attached client", irc=irc).add_argument("words", metavar="WORDS", nargs="+")
     verb(verbs, "reload", "read the configuration again", irc=irc)
+    verb(verbs, "backup", "copy everybody's files into the storage folder, and check the copies", irc=irc)
     if not irc:
         status.add_argument("--json", action="store_true")

@@ -70,10 +70,11 @@ HELP = {
     "user": (
         "user list, user add NAME [--admin] [--password VALUE], user passwd NAME [--password VALUE]",
         "user enable NAME, user disable NAME, user delete NAME --yes, user limits NAME [--servers N] [--disk MB]",
+        "user promote NAME, user demote NAME - admin or not; user invite [WORDS] - a link; user no-totp NAME",
         "Without --password a one-time one is made and shown. " + PASSWORDS,
     ),
     "bouncer": (
         "bouncer status - how all of it is doing; bouncer broadcast WORDS - tell every client",
-        "bouncer reload - read the configuration again",
+        "bouncer reload - read the configuration again; bouncer backup - copy and check all files",
     ),
 }

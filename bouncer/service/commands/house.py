@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from bouncer.errors import UsageError
+from bouncer.errors import CommandError, UsageError
 from bouncer.service import show_personal as show
 
 if TYPE_CHECKING:
@@ -48,13 +48,22 @@ async def _broadcast(request: Request) -> None:
     text = " ".join(request.args.words)
     if not text.strip():
         raise UsageError("tell them what? Say bouncer broadcast WORDS")
-    count = request.service.live.broadcast(text)
+    count = await request.service.house.broadcast(text)
     request.say("1 client was told" if count == 1 else f"{count} clients were told")
 
 
 async def _reload(request: Request) -> None:
     await request.service.live.reload_configuration()
     request.say("the configuration was read again")
+
+
+async def _backup(request: Request) -> None:
+    backups = request.service.backups
+    work = await backups.run()
+    await backups.finished()
+    if work.problems:
+        raise CommandError("; ".join(work.problems[:3]))
+    request.say(f"everything is in {backups.folder / work.name}, and whole")
 
 
 TABLE: Table = {
@@ -64,4 +73,5 @@ TABLE: Table = {
     ("bouncer", "status"): _status,
     ("bouncer", "broadcast"): _broadcast,
     ("bouncer", "reload"): _reload,
+    ("bouncer", "backup"): _backup,
 }

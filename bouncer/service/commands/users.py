@@ -62,6 +62,14 @@ async def _user_no_totp(request: Request) -> None:
     request.say(f"{user.name} signs in by the password alone")
 
 
+async def _user_invite(request: Request) -> None:
+    _, token = await request.service.invites.create(" ".join(request.args.words))
+    base = request.service.config.web.public_url
+    request.say(
+        f"{base}/invite/{token}" if base else f"/invite/{token} at the panel's address", "It is valid for a week."
+    )
+
+
 async def _user_delete(request: Request) -> None:
     user = await request.service.users.get(str(request.args.name))
     if not request.args.yes:
@@ -97,6 +105,7 @@ TABLE: Table = {
     ("user", "promote"): _user_admin,
     ("user", "demote"): _user_admin,
     ("user", "no-totp"): _user_no_totp,
+    ("user", "invite"): _user_invite,
     ("user", "delete"): _user_delete,
     ("user", "limits"): _user_limits,
 }
