@@ -171,7 +171,7 @@ function offer(side) {
     made.className = "button compact";
     made.href = address;
     made.textContent = "Older";
-    document.querySelector(".pager.top").replaceChildren(made);
+    document.querySelector(".pager.beginnings").replaceChildren(made);
     watchEnds.observe(made);
   }
   if (side === "newer" && !address) document.querySelector(".pager.bottom").hidden = true;
@@ -207,7 +207,7 @@ function putAbove(part) {
   const top = scroll.scrollTop;
   list.prepend(...part.childNodes);
   list.dataset.older = part.dataset.older;
-  if (!list.dataset.older) say(document.querySelector(".pager.top"), "This is the beginning.");
+  if (!list.dataset.older) say(document.querySelector(".pager.beginnings"), "This is the beginning.");
   checkDays(list);
   scroll.scrollTop = top + scroll.scrollHeight - height; // what one reads stays where it is
 }
@@ -317,10 +317,18 @@ jumpTo?.addEventListener("keydown", (event) => {
 });
 
 const help = document.getElementById("help");
-document.querySelector("[data-help]")?.addEventListener("click", () => help.showModal());
+document.querySelector("[data-help]")?.addEventListener("click", (event) => {
+  event.target.closest("details").open = false;
+  help.showModal();
+});
 for (const sheet of [jump, help]) {
   sheet?.addEventListener("click", (event) => { if (event.target === sheet) sheet.close(); });
 }
+
+// A menu closes when one goes on elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
 
 document.addEventListener("keydown", (event) => {
   const writing = event.target.matches("input, textarea, select");
@@ -351,8 +359,7 @@ function begin() {
     wanted.classList.add("found");
     following = false;
   } else if (atEnd() && unread && scroll.scrollHeight > scroll.clientHeight) {
-    unread.scrollIntoView({ block: "start" });
-    scroll.scrollTop -= scroll.clientHeight / 4;
+    scroll.scrollTop += unread.getBoundingClientRect().top - scroll.getBoundingClientRect().top - scroll.clientHeight / 4;
     following = nearBottom();
   } else if (atEnd()) {
     toBottom();
