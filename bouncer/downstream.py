@@ -35,6 +35,8 @@ SERVER = "bouncer"
 KEEPALIVE = "bouncer-alive-"
 TICK_S = 0.01
 """The shortest time between two looks at whether a client is alive: clocks round."""
+TURN_LINES = 50
+"""Lines of one client that are dealt with before others have a turn."""
 LINE_BYTES = 512
 """https://modern.ircdocs.horse/#message-format , tags aside."""
 
@@ -295,9 +297,14 @@ class Client:
 
     async def _serve(self, lines: list[bytes]) -> None:
         while not self._gone:
-            for raw in lines:
-                await self._line(raw)
+            await self._serve_lines(lines)
             lines = await self._read()
+
+    async def _serve_lines(self, lines: Sequence[bytes]) -> None:
+        for number, raw in enumerate(lines, 1):
+            await self._line(raw)
+            if number % TURN_LINES == 0:
+                await asyncio.sleep(0)
 
     async def _line(self, raw: bytes) -> None:
         if self._gone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from bouncer.commands import (
@@ -21,10 +22,13 @@ from bouncer.commands import (
 from bouncer.commands.table import Answer, forward
 from bouncer.downstream import SERVER
 from bouncer.errors import UnsafeLineError
+from bouncer.irc.message import as_text
 
 if TYPE_CHECKING:
     from bouncer.commands.table import Session
     from bouncer.irc.message import Message
+
+log = logging.getLogger(__name__)
 
 TABLE = (
     registration.table
@@ -59,4 +63,7 @@ async def dispatch(session: Session, msg: Message) -> None:
             await command.run(session, msg)
     except UnsafeLineError as error:
         answer.notice(f"{msg.command} was not sent: {error}")
+    except Exception:  # a file that fails costs an answer, not the connection
+        log.exception("%s of a client failed", as_text(msg.command))
+        answer.notice("That could not be carried out; it is in the bouncer's log")
     answer.finish()

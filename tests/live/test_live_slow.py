@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from typing import TYPE_CHECKING
 
+from bouncer.downstream import TURN_LINES
 from tests.support.house import PASSWORD, Attached
 
 if TYPE_CHECKING:
@@ -87,3 +88,37 @@ async def test_long_messages_are_played_back_in_portions(house: House, network: 
     again = await house.client("alice/net", caps="message-tags")
     again.reader._limit = 2**20  # type: ignore[attr-defined]
     await again.until("PRIVMSG #room :899 ")
+
+
+async def test_a_question_to_a_broken_file_costs_an_answer_and_no_connection(
+    house: House, network: ScriptedNetwork, config: Config
+) -> None:
+    await connected(house, network)
+    client = await house.client("alice/net")
+    await client.until(" 366 ")
+    await client.barrier()
+    with contextlib.closing(sqlite3.connect(config.storage.path / "tenants" / f"{house.ids['alice']}.sqlite3")) as file:
+        file.execute("ALTER TABLE conversations RENAME TO elsewhere")
+    client.send("PRIVMSG *playback :LIST")
+    assert any("could not be carried out" in line for line in await client.barrier())
+
+
+async def test_a_client_that_says_much_at_once_leaves_others_their_turn(house: House, network: ScriptedNetwork) -> None:
+    await connected(house, network)
+    client = await house.client("alice/net")
+    await client.until(" 366 ")
+    await client.barrier()
+    turns, over = 0, asyncio.get_running_loop().create_future()
+    session = next(iter(house.supervisor.users[house.ids["alice"]].sessions.values()))
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if not over.done():
+            asyncio.get_running_loop().call_soon(turn)
+
+    lines = [b"MARKREAD #room"] * 1000
+    turn()
+    await session.client._serve_lines(lines)
+    over.set_result(None)
+    assert turns >= len(lines) // TURN_LINES
