@@ -119,3 +119,16 @@ async def test_a_channel_takes_its_marker_along_to_a_new_name(house: House, netw
     await client.until("JOIN #hall")
     client.send("MARKREAD #hall")
     assert (await client.until("MARKREAD #hall"))[-1].endswith(" timestamp=2026-01-31T12:00:00.000Z")
+
+
+async def test_words_that_the_network_echoes_otherwise_are_said_once(house: House, network: ScriptedNetwork) -> None:
+    peer = await connected(house, network, caps=("echo-message",))
+    client, other = await house.client("alice/net"), await house.client("alice/net@other", caps="message-tags")
+    await other.until(" 366 ")
+    client.send("PRIVMSG #room :\x02bold")
+    await peer.expect("PRIVMSG", "#room")
+    await peer.send(f":{peer.mask} PRIVMSG #room :bold")
+    await other.until("#room :bold")
+    await other.barrier()
+    peer.hang_up()
+    assert not [line for line in await other.until("Not connected to net") if "PRIVMSG" in line]
