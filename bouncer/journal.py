@@ -112,6 +112,7 @@ class _Queue:
     worker: int
     batches: deque[Batch] = field(default_factory=deque)
     rows: int = 0
+    changes: int = 0
     writing: bool = False
     reason: str = ""
     error: str = ""
@@ -185,10 +186,11 @@ class Journal:
             queue = self._queues[tenant] = _Queue(tenant, self._tenants.worker_index(tenant))
         loop = asyncio.get_running_loop()
         batch.submitted_at = loop.time()
-        if queue.rows + len(batch.rows) > self._max_rows:
+        if queue.rows + len(batch.rows) > self._max_rows or queue.changes > self._max_rows:
             self._lose(queue, batch)
         queue.batches.append(batch)
         queue.rows += len(batch.rows)
+        queue.changes += len(batch.changes)
         if queue.reason:
             self._release_live(queue)
             return
@@ -205,8 +207,12 @@ class Journal:
             await waiter
 
     async def room(self, tenant: str) -> None:
-        """Wait until few rows wait for `tenant`, or storage is in trouble (then the bound on rows decides)."""
-        while (queue := self._queues.get(tenant)) is not None and queue.rows > ENOUGH_ROWS and not queue.reason:
+        """Wait until few rows and changes wait for `tenant`, or storage is in trouble (then their bound decides)."""
+        while (
+            (queue := self._queues.get(tenant)) is not None
+            and max(queue.rows, queue.changes) > ENOUGH_ROWS
+            and not queue.reason
+        ):
             queue.room.clear()
             await queue.room.wait()
 
@@ -271,6 +277,7 @@ class Journal:
         for batch in batches:
             queue.batches.popleft()
             queue.rows -= len(batch.rows)
+            queue.changes -= len(batch.changes)
             self.stats.rows += len(batch.rows)
             if not batch.released:
                 self._release(batch, stored=True)

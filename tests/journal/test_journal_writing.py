@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bouncer import history
 from bouncer import journal_sql as sql
-from bouncer.journal import Batch, Change, Trouble, ignore_release
+from bouncer.journal import ENOUGH_ROWS, Batch, Change, Trouble, ignore_release
 from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
 from bouncer.tenant import read, switch
 from tests.support.journalkit import Kit, add_server
@@ -194,3 +197,20 @@ async def test_a_marker_only_moves_forward_on_disk_too(kit: Kit) -> None:
     await kit.flush()
     async with switch(kit.tenant):
         assert await history.markers(kit.server_id) == {"#room": 30}
+
+
+@pytest.mark.parametrize("what", ["rows", "changes"])
+async def test_a_network_is_read_on_only_when_little_waits(kit: Kit, what: str) -> None:
+    """Topics and rosters without a message fill memory as well as messages do."""
+    batch = kit.batch()
+    if what == "rows":
+        batch.rows = [kit.row(f"m{number}") for number in range(ENOUGH_ROWS + 1)]
+    else:
+        batch.changes = [Change(sql.CHANNEL_LEFT, (kit.server_id, "#room"))] * (ENOUGH_ROWS + 1)
+    kit.journal.submit(kit.tenant, batch)
+    reading = asyncio.ensure_future(kit.journal.room(kit.tenant))  # noqa: TID251 - awaited below
+    await asyncio.sleep(0)
+    assert not reading.done()
+    await kit.flush()
+    async with asyncio.timeout(10):
+        await reading
