@@ -56,6 +56,7 @@ class Downloads:
         self._folder = folder
         self._made: dict[int, Download] = {}
         self._tasks = tasks.Group()
+        self._running: asyncio.Task[None] | None = None
 
     def of(self, user_id: int) -> Download | None:
         """The user's file, in the making or made; one that is too old is gone."""
@@ -77,7 +78,7 @@ class Downloads:
         made = self._made[user_id] = Download(form, self._folder / f"{user_id}-{secrets.token_hex(8)}", now_ms())
         if now is not None:
             await asyncio.to_thread(now.path.unlink, missing_ok=True)
-        self._tasks.spawn(self._make(user_id, made), name=f"download-{user_id}")
+        self._running = self._tasks.spawn(self._make(user_id, made), name=f"download-{user_id}")
         return made
 
     async def _make(self, user_id: int, made: Download) -> None:
@@ -101,6 +102,11 @@ class Downloads:
         except asyncio.CancelledError:
             made.error = "the bouncer stopped"
             raise
+
+    async def finished(self) -> None:
+        """Wait for the end of the newest one that is being made."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
 
     def file(self, user_id: int) -> tuple[Path, str]:
         """Where the made file is, and how its name ends; raises NotFoundError."""
