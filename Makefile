@@ -15,7 +15,7 @@ run:
 	@exec .venv/bin/bouncer run $(ARGS)
 
 test: setup-dev lint
-	@$(PYTHON) -m pytest -q $(ARGS)
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 setup-dev:
 	@scripts/system-packages $(SYSTEM_PACKAGES)
