@@ -170,4 +170,5 @@ async def refused(page: Page, complaints: list[str]) -> None:
     assert "handshake" in (await said.value).text
     await page.get_by_role("button", name="Disconnect").click()
     await expect(page.locator("#state")).to_have_text("disconnected")
-    assert all("403" in words for words in complaints)
+    # The browser may also say that a try of its own was given up when the person disconnected.
+    assert all("403" in words or "closed before" in words for words in complaints), complaints
