@@ -43,10 +43,13 @@ async def test_monitor_tells_when_it_is_free(house: House, network: ScriptedNetw
     assert await asked(one, "PRIVMSG #room :x") == []
 
 
-async def test_asking_tells_where_there_is_no_monitor(house: House, network: ScriptedNetwork) -> None:
+async def test_asking_tells_where_there_is_no_monitor(
+    house: House, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nickkeeper, "ASK_S", 0.1)  # on a busy machine the first question is too old for an answer
     peer = await arrived(house, network, taken=["alice"])
     one = await client(house)
-    assert peer.seen("ISON") == ["ISON alice"]
+    assert set(peer.seen("ISON")) == {"ISON alice"}
     await peer.numeric(303, "")
     await change(peer, "alice")
     shown = await one.until("NICK")
