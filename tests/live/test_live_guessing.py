@@ -39,7 +39,7 @@ async def test_a_known_and_an_unknown_name_take_the_same_time(house: House) -> N
             times.append(seconds)
             said[name] |= set(lines)
     assert said["alice"] == said["nobody"]
-    assert 0.25 < median(took["alice"]) / median(took["nobody"]) < 4  # elsewhere it was 1 to 220
+    assert 0.5 < median(took["alice"]) / median(took["nobody"]) < 2
 
 
 async def test_guesses_slow_down_and_an_app_password_still_lets_its_owner_in(house: House) -> None:

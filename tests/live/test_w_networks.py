@@ -77,7 +77,7 @@ async def test_w3_pings_are_answered_while_120_channels_are_joined(
     for _ in range(3):
         began = loop.time()
         await peer.barrier()
-        assert loop.time() - began < 5.0, "not behind the flood limit, which lets one line go a minute"
+        assert loop.time() - began < 1.0
     joined = [name for line in peer.seen("JOIN") for name in line.split(" ")[1].split(",")]
     assert len(joined) < 120, "the rest waits behind the flood limit, and the answers do not"
 
@@ -106,11 +106,11 @@ async def test_w4_a_paste_on_one_network_delays_nothing_on_another(
             began = loop.time()
             await peer.send(f":friend!f@example PRIVMSG alice :word {number}")
             await reader.until(f":word {number}")
-            assert loop.time() - began < 5.0, "not behind the flood limit, which lets one line go a minute"
+            assert loop.time() - began < 1.0
         began = loop.time()
         newcomer = await house.client("alice/quiet@three")
         await newcomer.until(" 001 ")
-        assert loop.time() - began < 10.0
+        assert loop.time() - began < 2.0
         assert len(pasted.seen("PRIVMSG")) < 200, "the paste still waits"
 
 
