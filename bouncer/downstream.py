@@ -214,8 +214,10 @@ class Client:
             self.drop("Registration timed out" if self.registered is None else "Connection timed out")
         except LineTooLongError:
             self.drop("Line too long")
-        except (ConnectionError, OSError):
+        except ConnectionError:
             pass  # it has gone; there is nobody to tell
+        except OSError as error:
+            log.info("client %d is gone: %s", self.id, error)
         finally:
             await self._end()
 

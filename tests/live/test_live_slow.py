@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bouncer.downstream import TURN_LINES
@@ -75,7 +76,12 @@ async def test_who_comes_while_storage_is_locked_is_shown_what_was_said_before(
         assert not [line for line in await client.barrier() if "#room :second" in line], "once is enough"
 
 
-async def test_long_messages_are_played_back_in_portions(house: House, network: ScriptedNetwork) -> None:
+async def test_long_messages_are_played_back_in_portions(
+    house: House, network: ScriptedNetwork, config: Config
+) -> None:
+    """A page of history that is far over what may wait for a client drops nobody."""
+    limits = replace(config.limits, client_sendq_bytes=1_000_000)
+    await house.supervisor.reload(replace(config, limits=limits))
     peer = await connected(house, network)
     client = await house.client("alice/net", caps="message-tags")
     await client.until(" 366 ")
@@ -85,9 +91,11 @@ async def test_long_messages_are_played_back_in_portions(house: House, network: 
         words = [f":friend!f@h PRIVMSG #room :{number} {'x' * 12_000}" for number in range(start, start + 50)]
         await peer.send(*words)
     await peer.barrier()
+    await house.supervisor.flush(house.ids["alice"])  # all of it is history for who comes now
     again = await house.client("alice/net", caps="message-tags")
     again.reader._limit = 2**20  # type: ignore[attr-defined]
-    await again.until("PRIVMSG #room :899 ")
+    shown = [line for line in await again.until("PRIVMSG #room :899 ") if "PRIVMSG #room :" in line]
+    assert [int(line.partition("#room :")[2].split(" ")[0]) for line in shown] == list(range(900))
 
 
 async def test_a_question_to_a_broken_file_costs_an_answer_and_no_connection(
