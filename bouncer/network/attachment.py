@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from bouncer import history, replay
@@ -24,6 +25,7 @@ PORTION_BYTES = 256 * 1024
 """What is played back before the client has to have taken some of it: far less than would have it dropped."""
 
 MAX_HELD_LINES = 20_000
+MAX_HELD_BYTES = 16 * 1024 * 1024
 """Live lines kept for a client that is still being played back to; one that falls further behind is dropped."""
 
 
@@ -112,8 +114,8 @@ class Attachment:
         self.played = 0
         self.closed = False
         self._stamped = False
-        self._held: list[tuple[list[Entry], Sequence[int]]] = []
-        self._held_lines = 0
+        self._held: deque[tuple[list[Entry], Sequence[int], int]] = deque()
+        self._held_lines = self._held_bytes = 0
         self._sent = 0
         self._asked: tuple[int, int] | None = None
         self._answered = 0
@@ -130,9 +132,12 @@ class Attachment:
 
     def hold(self, entries: list[Entry], ids: Sequence[int]) -> None:
         """Keep a delivery for after the playback."""
-        self._held.append((entries, ids))
+        size = sum(len(entry.message.raw) for entry in entries)
+        self._held.append((entries, ids, size))
         self._held_lines += len(entries)
-        if self._held_lines > MAX_HELD_LINES:
+        self._held_bytes += size
+        if self._held_lines > MAX_HELD_LINES or self._held_bytes > MAX_HELD_BYTES:
+            self._held.clear()
             self.client.drop("too far behind")
 
     def deliver(
@@ -168,8 +173,8 @@ class Attachment:
                 self.wrote(cursor)
             else:
                 cursor = await self._play_since(known)
-        if not self.closed:
-            self._go_live(cursor)
+        await self._show_held(cursor)
+        self.holding = False
 
     async def _play_first(self, until: int) -> None:
         for buffer in await history.buffers(self.network.server_id):
@@ -199,10 +204,9 @@ class Attachment:
             if found is not None:
                 messages = await history.latest(found.buffer, FIRST_MESSAGES, events=False)
                 await self._play([message for message in messages if message.id <= until])
+            await self._show_held(max(self.played, until))
             del self._channels[0]
-            if not self.closed:
-                self._go_live(max(self.played, until))
-                self.holding = bool(self._channels)
+            self.holding = bool(self._channels)
 
     async def _play_since(self, cursor: int) -> int:
         while True:
@@ -248,19 +252,29 @@ class Attachment:
     def _knows_itself(self) -> bool:
         return not KNOW_THEMSELVES.isdisjoint(self.client.caps)
 
-    def _go_live(self, cursor: int) -> None:
-        """Show what was held, without the words already played.
+    async def _show_held(self, cursor: int) -> None:
+        """Show what was held, without the words already played; afterwards nothing is held.
 
         Lines are held from before the first page is read, and a page holds all that was released before: nothing is
-        in neither.
+        in neither. As in `_play` the client has to take some before it is given more, and what comes meanwhile is
+        held too.
         """
-        self.holding = False
         self.played = cursor
-        nick = self.shown_nick = self.network.nick
-        for entries, ids in self._held:
-            self.deliver(entries, ids, lambda entry, caps: line_of(entry, caps, nick), nick)
-        self._held.clear()
-        self._held_lines = 0
+        self.shown_nick = self.network.nick
+        size = 0
+        while self._held and not self.closed:
+            entries, ids, held = self._held.popleft()
+            self._held_lines -= len(entries)
+            self._held_bytes -= held
+            nick = self.shown_nick = self.network.nick
+            self.deliver(entries, ids, self._line, nick)
+            size += held
+            if size > PORTION_BYTES:
+                await self.client.drain()
+                size = 0
+
+    def _line(self, entry: Entry, caps: frozenset[str]) -> bytes:
+        return line_of(entry, caps, self.shown_nick)
 
     # -- receipts --------------------------------------------------------------------------------------------------
 
