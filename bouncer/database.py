@@ -273,6 +273,9 @@ def _upgrade_tenant(path: Path, busy_ms: int) -> None:
     try:
         with engine.begin() as connection:
             _run("tenant_migrations", connection)
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(opened()) as bare:
+            # What stood there before leaves the log and the pages it was in; a reader may keep it, until the next one.
+            bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except DBAPIError as error:
         if isinstance(error.orig, sqlite3.Error):  # callers handle the database's own words
             raise error.orig from error

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KEY_NAME = "secret.key"
+_TEMPORARY = ".key-"
 
 
 def key_path(storage: Path) -> Path:
@@ -77,8 +78,11 @@ class Vault:
 
     def _write(self, keys: Sequence[str]) -> None:
         try:
+            for left in self.key_file.parent.glob(f"{_TEMPORARY}*"):  # of one that was killed: old keys must not stay
+                left.unlink()
             temporary = _write_temporary(self.key_file, keys)
             temporary.replace(self.key_file)
+            _sync(self.key_file.parent)
         except OSError as error:
             raise VaultError(f"{self.key_file}: {error.strerror}") from error
         self._load(keys)
@@ -93,12 +97,22 @@ def _create(key_file: Path) -> None:
     try:
         with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
             key_file.hardlink_to(temporary)
+            _sync(key_file.parent)
     finally:
         temporary.unlink()
 
 
+def _sync(folder: Path) -> None:
+    """A name in the folder outlives a power cut: what is encrypted with a new key may be on the disk before it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write_temporary(key_file: Path, keys: Sequence[str]) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=".key-", dir=key_file.parent)  # 0600
+    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=key_file.parent)  # 0600
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write("".join(f"{key}\n" for key in keys))
         file.flush()

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, Tex
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bouncer.clock import now_ms
-from bouncer.models.types import NAMING, Encrypted, flag, words
+from bouncer.models.types import NAMING, Encrypted, flag, secret_words, words
 
 AUTH_METHODS = ("none", "nickserv", "sasl-plain", "sasl-scram", "sasl-external")
 MESSAGE_TYPES = (
@@ -65,7 +65,7 @@ class Server(TenantBase):
     auth_password: Mapped[str | None] = mapped_column(Encrypted())
     client_certificate: Mapped[str | None] = mapped_column(Encrypted())  # PEM, key and certificate
     auth_required: Mapped[bool] = flag(default=False)
-    connect_commands: Mapped[str] = words()
+    connect_commands: Mapped[str] = secret_words()  # passwords for services stand in them
     flood_burst: Mapped[int | None]
     flood_interval_ms: Mapped[int | None]
     keep_nick: Mapped[bool] = flag(default=True)
@@ -79,7 +79,7 @@ class Server(TenantBase):
     known_server: Mapped[str] = words()  # the server's own name, from 001
     auto_away: Mapped[bool] = flag(default=True)
     away_message: Mapped[str] = words()  # of auto-away
-    regain_command: Mapped[str] = words()  # a line to services with {nick} in it
+    regain_command: Mapped[str] = secret_words()  # a line to services with {nick} in it
     encoding: Mapped[str] = words()  # of bytes that are no UTF-8; '' is cp1252
     created_at: Mapped[int] = mapped_column(default=now_ms)
     updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)

@@ -22,7 +22,10 @@ NAMING = {
 
 
 class Encrypted(TypeDecorator[str]):
-    """Text that is plain in Python and a token of the installed vault in the file; compare it in Python only."""
+    """Text that is plain in Python and a token of the installed vault in the file; compare it in Python only.
+
+    Empty text stays empty: it is what a column that is never NULL says when there is no secret.
+    """
 
     impl = Text
     cache_ok = True
@@ -30,17 +33,22 @@ class Encrypted(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Encrypt on the way to the file."""
         del dialect
-        return None if value is None else vault.encrypt(value)
+        return vault.encrypt(value) if value else value
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
         """Decrypt on the way back; raises VaultError when no key fits."""
         del dialect
-        return None if value is None else vault.decrypt(value)
+        return vault.decrypt(value) if value else value
 
 
 def flag(*, default: bool) -> MappedColumn[bool]:
     """A boolean column that is never NULL, whoever inserts the row."""
     return mapped_column(Boolean(), default=default, server_default=text("1" if default else "0"))
+
+
+def secret_words() -> MappedColumn[str]:
+    """As `words`, encrypted in the file."""
+    return mapped_column(Encrypted(), default="", server_default="")
 
 
 def words(default: str = "") -> MappedColumn[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bouncer import history, tenant, vault
 from bouncer import journal_sql as sql
 from bouncer.clock import now_ms
-from bouncer.errors import ConnectError, UnsafeLineError
+from bouncer.errors import ConnectError, MalformedLineError, UnsafeLineError
 from bouncer.events import Event, ServerState
 from bouncer.irc.message import Message, as_text, serialise
 from bouncer.irc.welcome import burst_messages
@@ -303,8 +303,8 @@ class Network(Traffic):
                 await asyncio.sleep(step)
             elif upstream is self.upstream:
                 try:
-                    self.send(step)
-                except UnsafeLineError as error:
+                    self.whisper(step)
+                except (MalformedLineError, UnsafeLineError) as error:
                     self._tell(f"a connect command cannot be sent: {error}")
         if upstream is not self.upstream:
             return

@@ -37,8 +37,8 @@ class Network(Protocol):
     ) -> bool:
         """Send a line of ours; `hook` is shown its answer, no client is."""
 
-    def send(self, line: bytes) -> bool:
-        """Send a line of ours."""
+    def whisper(self, line: bytes) -> bool:
+        """Send a line of the settings."""
 
 
 class NickKeeper:
@@ -84,7 +84,7 @@ class NickKeeper:
                 msg = Message.parse(command.replace("{nick}", wanted).encode("utf-8", "surrogateescape"))
             except MalformedLineError:
                 return
-            self._network.send(msg.raw)
+            self._network.whisper(msg.raw)
 
     def _try(self) -> None:
         if self._active and self._network.up:

@@ -138,6 +138,13 @@ class Outgoing:
         """
         return self.up and self._queue.send(line)
 
+    def whisper(self, line: bytes) -> bool:
+        """Send a line of the settings: what it says to a nick may be a password, so its echo is shown to nobody."""
+        msg = Message.parse(line)
+        if self.upstream is not None and msg.command in SAYS and not self.state.isupport.is_channel(msg.param(0)):
+            self.upstream.conceal(msg.param(0), msg.param(1))
+        return self.send(line)
+
     def ask(
         self,
         attachment: Attachment | None,

@@ -96,7 +96,7 @@ class TenantFiles:
                 columns = encrypted_columns(model)
                 for row in await session.scalars(select(model)):
                     for column in columns:
-                        if getattr(row, column) is not None:
+                        if getattr(row, column):
                             flag_modified(row, column)
             await session.commit()
 

@@ -104,9 +104,9 @@ def _sqlite(source: Path, target: Path) -> None:
     with contextlib.closing(open_tenant(target, "rw")) as connection:
         connection.execute("PRAGMA secure_delete=ON")
         for table in TenantBase.metadata.sorted_tables:
-            secrets = [column.name for column in table.columns if isinstance(column.type, Encrypted)]
+            secrets = [column for column in table.columns if isinstance(column.type, Encrypted)]
             if secrets:
-                cleared = ", ".join(f'"{name}" = NULL' for name in secrets)
+                cleared = ", ".join(f'"{one.name}" = ' + ("NULL" if one.nullable else "''") for one in secrets)
                 connection.execute(f"UPDATE {table.name} SET {cleared}")  # noqa: S608 - names from our own metadata
         connection.commit()
         connection.execute("VACUUM")

@@ -41,6 +41,9 @@ class Owner(Protocol):
     def send(self, line: bytes) -> None:
         """Write one line."""
 
+    def conceal(self, target: str, text: str) -> None:
+        """What is said next must not come back."""
+
     def note(self, kind: NoteKind, text: str) -> None:
         """Tell the user."""
 

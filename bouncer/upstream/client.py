@@ -36,7 +36,6 @@ class Client(SaslClient):
     def __init__(self, params: ConnectParams, owner: Owner) -> None:
         self.was_ready = False
         self.refusal = ""  # what the server said before it closes without an ERROR
-        self.secret = b""  # the parameter of our IDENTIFY, as the network may echo it
         self._candidates = candidates(params.nickname, params.alternatives)
         super().__init__(params, owner)
 
@@ -81,9 +80,8 @@ class Client(SaslClient):
             return
         words = [one for one in ("IDENTIFY", params.auth_account, params.auth_password) if one]
         text = " ".join(words)
+        self.owner.conceal("NickServ", text)
         self.owner.send(serialise("PRIVMSG", ["NickServ", text], colon=True))
-        if "echo-message" in self.caps:
-            self.secret = text.encode("utf-8", "surrogateescape")
 
     async def on_raw_376(self, message: Message) -> None:
         """The MOTD is over, or (422) there is none; every later one was asked for by a client."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 from bouncer.errors import ConnectError, UnsafeLineError
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 _ODD_TOLD = 5
 """Odd lines of one connection that are logged and noted; a hostile server could fill the disk with more."""
 _QUIT = "quit"
+_CUT_BYTES = 500
+_MAX_CONCEALED = 64
+"""More than the connect commands of a server: what is never echoed must not pile up."""
 
 
 class Upstream:
@@ -72,6 +76,7 @@ class Upstream:
         self._ping_number = 0
         self._odd_lines = 0
         self._announced = False
+        self._concealed: deque[tuple[str, str]] = deque(maxlen=_MAX_CONCEALED)
 
     # -- what it is like now
 
@@ -150,6 +155,11 @@ class Upstream:
         if self.connected and not self._connection.write(line + b"\r\n"):
             self.fail("the server does not read what we send")
 
+    def conceal(self, target: str, text: str) -> None:
+        """What is said to somebody next holds a secret: a network that sends our words back shows it to nobody."""
+        if "echo-message" in self.caps:
+            self._concealed.append((target.lower(), text))
+
     async def quit(self, reason: str, timeout_s: float) -> None:
         """Say QUIT, let the server close, and break it off after `timeout_s`; back when `run` has ended."""
         self.send(serialise("QUIT", [" ".join(reason.split()).replace("\0", "")], colon=True))
@@ -208,20 +218,24 @@ class Upstream:
         for message in messages:
             if message.command in TAKEN:
                 client.take(message)
-        if client.secret:
-            messages = self._without_secret(messages)
+        if self._concealed:
+            messages = [one for one in messages if not self._conceals(one)]
         if messages:
             self._report("lines", lambda: self._events.lines(messages))
         if client.was_ready and not self._announced:
             self._announced = True
             self._report("registered", self._events.registered)
 
-    def _without_secret(self, messages: list[Message]) -> list[Message]:
-        secret = self._client.secret
-        kept = [one for one in messages if one.command != "PRIVMSG" or secret not in one.raw]
-        if len(kept) < len(messages):
-            self._client.secret = b""
-        return kept
+    def _conceals(self, message: Message) -> bool:
+        """Whether it is an echo of what `conceal` was told; the network may have cut off the end of a long one."""
+        if message.command not in ("PRIVMSG", "NOTICE") or message.nick.lower() != self.nickname.lower():
+            return False
+        target, echo, cut = message.param(0).lower(), message.param(1), len(message.body) > _CUT_BYTES
+        for said in self._concealed:
+            if said[0] == target and (said[1] == echo or (cut and said[1].startswith(echo))):
+                self._concealed.remove(said)
+                return True
+        return False
 
     def _report(self, what: str, call: Callable[[], None]) -> None:
         try:
