@@ -103,6 +103,8 @@ class Client:
         self.account = ""
         self.credential = ""
         """What it came in with, as in `ClientInfo`."""
+        self.disavowed: set[tuple[int, str]] = set()
+        """Users with credentials that ceased to count while it was registering."""
         self.admitted_at = 0.0
         """When, by the loop's clock."""
         self.away: str | None = None

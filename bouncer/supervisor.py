@@ -22,6 +22,7 @@ from bouncer.live_user import LiveUser
 from bouncer.looplag import LoopLag
 from bouncer.service import Service
 from bouncer.service.bouncerserv import BouncerServ
+from bouncer.service.live import DISCONNECTED
 from bouncer.service.outbound import refusal
 from bouncer.throttle import prefix
 from bouncer.tls import ServerTls
@@ -70,6 +71,7 @@ class Supervisor:
         self._tls: ServerTls | None = None
         self._clients = tasks.Group()
         self._registering: dict[str, int] = {}
+        self._entering: dict[int, Client] = {}
         self._hubs: dict[int, Hub] = {}
         self._by_client: dict[int, LiveUser] = {}
         self.started_at = now_ms()
@@ -173,12 +175,14 @@ class Supervisor:
             client.drop("Too many connections are registering; try again later")
             return None
         self._registering[where] = here + 1
+        self._entering[client.id] = client
         return client
 
     async def _serve(self, client: Client) -> None:
         try:
             await client.run()
         finally:
+            self._entering.pop(client.id, None)
             if client.registered is None:
                 self._registered(client)
 
@@ -270,6 +274,11 @@ class Supervisor:
             if self.users.get(client.user_id) is not user or network.server_id not in user.networks:
                 client.drop("this server was deleted")
                 return
+        # From here on it is found among the user's sessions; before, it was told what counts no more.
+        self._entering.pop(client.id, None)
+        if (client.user_id, client.credential) in client.disavowed:
+            client.drop("what you logged in with counts no more")
+            return
         self._by_client[client.id] = user
         user.attach(client, network)
 
@@ -327,14 +336,19 @@ class Supervisor:
         live = self.users.get(user_id)
         return [] if live is None else [session.client.info for session in live.sessions.values()]
 
-    async def drop_client(self, user_id: int, client_id: int) -> bool:
+    async def drop_client(self, user_id: int, client_id: int, reason: str = DISCONNECTED) -> bool:
         """Disconnect one client."""
         live = self.users.get(user_id)
         session = live.sessions.get(client_id) if live is not None else None
         if session is None:
             return False
-        session.client.drop("disconnected by the user")
+        session.client.drop(reason)
         return True
+
+    def disavow(self, user_id: int, credential: str) -> None:
+        """Who is on the way in with that does not get in; a check that is under way may have read what was before."""
+        for client in self._entering.values():
+            client.disavowed.add((user_id, credential))
 
     async def connect(self, user_id: int, server_id: int) -> None:
         """Connect now, forgetting any back-off."""
@@ -364,7 +378,7 @@ class Supervisor:
     async def mark_read(self, user_id: int, server_id: int, name: str, time_ms: int) -> bool:
         """Move a read marker and tell the clients."""
         live = self.users.get(user_id)
-        return live is not None and live.mark_read(server_id, name, time_ms)
+        return live is not None and await live.mark_read(server_id, name, time_ms)
 
     def hub(self, user_id: int) -> Hub:
         """The stream of this user's events; it outlives a restart of the user."""

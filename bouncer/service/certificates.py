@@ -89,7 +89,7 @@ class Certificates:
                 raise NotFoundError("there is no such certificate")
             await session.delete(row)
             await session.commit()
-        await drop_all(self._live, user_id, f"certificate {row.id}")
+        await drop_all(self._live, user_id, f"certificate {row.id}", "the certificate was removed")
         return row
 
     async def check(self, der: bytes, who: str = "", *, address: str) -> Admitted | None:

@@ -32,6 +32,8 @@ def users(verbs: Subparsers, *, irc: bool = False) -> None:
     listing = verb(verbs, "list", "all users", irc=irc)
     passwd = verb(verbs, "passwd", "set a password; without one a one-time one is made and shown", irc=irc)
     passwd.add_argument("name", metavar="NAME")
+    words = "leave IRC clients attached that came in with the old one"
+    passwd.add_argument("--keep-clients", action="store_true", help=words)
     for parser in (add, passwd):
         if irc:
             parser.add_argument("--password", metavar="VALUE")

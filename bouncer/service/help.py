@@ -68,7 +68,8 @@ HELP = {
         "--server NAME means another of your networks.",
     ),
     "user": (
-        "user list, user add NAME [--admin] [--password VALUE], user passwd NAME [--password VALUE]",
+        "user list, user add NAME [--admin] [--password VALUE]",
+        "user passwd NAME [--password VALUE] [--keep-clients]",
         "user enable NAME, user disable NAME, user delete NAME --yes, user limits NAME [--servers N] [--disk MB]",
         "user promote NAME, user demote NAME - admin or not; user invite [WORDS] - a link; user no-totp NAME",
         "Without --password a one-time one is made and shown. " + PASSWORDS,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 NOT_RUNNING = "no bouncer is running"
+DISCONNECTED = "disconnected by the user"
 
 
 class Live(Protocol):
@@ -36,8 +37,11 @@ class Live(Protocol):
     def clients(self, user_id: int) -> Sequence[ClientInfo]:
         """The attached clients of this user."""
 
-    async def drop_client(self, user_id: int, client_id: int) -> bool:
-        """Disconnect one client; False when it is gone already."""
+    async def drop_client(self, user_id: int, client_id: int, reason: str = DISCONNECTED) -> bool:
+        """Disconnect one client, telling `reason`; False when it is gone already."""
+
+    def disavow(self, user_id: int, credential: str) -> None:
+        """Let nobody in who is on the way in with what counts no more (as in `ClientInfo`); call after the commit."""
 
     async def serve(self, transport: Transport) -> None:
         """Serve a client of IRC that came over the panel, to its end."""
@@ -101,9 +105,12 @@ class Offline:
         """No client is attached."""
         return ()
 
-    async def drop_client(self, user_id: int, client_id: int) -> bool:  # noqa: ARG002 - the protocol's shape
+    async def drop_client(self, user_id: int, client_id: int, reason: str = DISCONNECTED) -> bool:  # noqa: ARG002 - the protocol's shape
         """No client is attached."""
         return False
+
+    def disavow(self, user_id: int, credential: str) -> None:
+        """Nobody is on the way in."""
 
     async def serve(self, transport: Transport) -> None:
         """There is nobody to be served by."""

@@ -84,7 +84,7 @@ class SecondFactors:
             session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(one)) for one in codes)
             await session.commit()
         await self._audit.note("two-factor sign-in on", user.id, user.name)
-        await drop_all(self._live, user.id, "password")
+        await drop_all(self._live, user.id, "password", "two-factor sign-in is on: use an app password")
         return codes
 
     async def disable(self, user: User) -> None:

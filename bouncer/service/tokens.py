@@ -101,7 +101,7 @@ class Tokens:
                 raise NotFoundError(f"there is no app password {which}")
             token.revoked_at = now_ms()
             await session.commit()
-        await drop_all(self._live, user_id, _credential(token))
+        await drop_all(self._live, user_id, _credential(token), "the app password was revoked")
         return token
 
     async def check(self, who: str, secret: str, *, address: str) -> Admitted | None:
@@ -174,11 +174,12 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def drop_all(live: Live, user_id: int, credential: str) -> None:
-    """End the connections that came in with something that does not count any more."""
+async def drop_all(live: Live, user_id: int, credential: str, reason: str) -> None:
+    """End the connections that came in, or are coming in, with something that does not count any more."""
+    live.disavow(user_id, credential)
     for client in live.clients(user_id):
         if client.credential == credential:
-            await live.drop_client(user_id, client.id)
+            await live.drop_client(user_id, client.id, reason)
 
 
 async def _for_client(session: AsyncSession, who: str, client: str) -> tuple[Token, User] | None:

@@ -16,6 +16,7 @@ from bouncer.passwords import Passwords, one_time_password
 from bouncer.service import checks
 from bouncer.service.attempts import attempt
 from bouncer.service.fields import one, refuse, user_fields
+from bouncer.service.tokens import drop_all
 from bouncer.throttle import Outcome, Throttle
 
 if TYPE_CHECKING:
@@ -120,9 +121,18 @@ class Users:
                 await self._tenants.create(user.id)
 
     async def set_password(
-        self, user_id: int, password: str, *, temporary: bool = False, keep_session: int | None = None
+        self,
+        user_id: int,
+        password: str,
+        *,
+        temporary: bool = False,
+        keep_session: int | None = None,
+        keep_clients: bool = False,
     ) -> None:
-        """A new password; ends all web sessions of the user but `keep_session` (a row's id)."""
+        """A new password; ends all web sessions of the user but `keep_session` (a row's id).
+
+        IRC clients that came in with the old one are disconnected, unless `keep_clients`.
+        """
         hashed = await self.passwords.hash(one("password", checks.password, password))
         async with self._main.session() as session:
             user = await _get(session, user_id)
@@ -132,6 +142,8 @@ class Users:
             await session.commit()
         await asyncio.to_thread(_forget_first_password, self._first_password, user.name)
         await self._audit.note("password set", user_id, user.name, "for one time" if temporary else "")
+        if not keep_clients:
+            await drop_all(self._live, user_id, "password", "the password was changed")
 
     async def set_email(self, user_id: int, email: str | None) -> None:
         """The address one may sign in with in the panel, None for none; raises InvalidError, ConflictError."""

@@ -32,7 +32,7 @@ async def test_the_password_ends_at_once_and_an_app_password_goes_on(house: Hous
     await by_token.until(" 001 ")
 
     await turn_on(house, "alice")
-    assert "disconnected" in (await by_password.until("ERROR"))[-1]
+    assert "use an app password" in (await by_password.until("ERROR"))[-1]
     await by_token.barrier()
     refused = await house.client("alice/net@laptop")
     assert "app password" in " ".join(await refused.until("ERROR"))

@@ -16,7 +16,7 @@ from bouncer.service import Service
 from bouncer.service.argparser import parse
 from bouncer.service.bouncerserv import BouncerServ
 from bouncer.service.help import ADMIN, HELP
-from bouncer.service.live import Offline
+from bouncer.service.live import DISCONNECTED, Offline
 from bouncer.service.parser import command_line, irc_commands
 from bouncer.service.znc import COMMANDS, MODULES, OTHERS, WORDS, is_znc, znc_hint
 
@@ -44,7 +44,8 @@ class Attached(Offline):
     def clients(self, user_id: int) -> Sequence[ClientInfo]:
         return self.here.get(user_id, [])
 
-    async def drop_client(self, user_id: int, client_id: int) -> bool:
+    async def drop_client(self, user_id: int, client_id: int, reason: str = DISCONNECTED) -> bool:
+        del reason
         before = self.here.get(user_id, [])
         self.here[user_id] = [one for one in before if one.id != client_id]
         return len(self.here[user_id]) < len(before)

@@ -15,7 +15,7 @@ from bouncer import tenant
 from bouncer.clock import now_ms
 from bouncer.events import ClientInfo, Hub, ServerState
 from bouncer.models.tenant import Channel, ChannelUser, Conversation, Message, ServerEvent
-from bouncer.service.live import Offline
+from bouncer.service.live import DISCONNECTED, Offline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,8 @@ class Recording(Offline):
     def clients(self, user_id: int) -> Sequence[ClientInfo]:
         return self.here.get(user_id, [])
 
-    async def drop_client(self, user_id: int, client_id: int) -> bool:
+    async def drop_client(self, user_id: int, client_id: int, reason: str = DISCONNECTED) -> bool:
+        del reason
         self.here[user_id] = [one for one in self.here[user_id] if one.id != client_id]
         return True
 

@@ -14,6 +14,7 @@ from sqlalchemy import text, update
 
 from bouncer import tenant
 from bouncer.errors import NotFoundError
+from bouncer.events import ClientInfo
 from bouncer.models.main import SecondFactor, Session
 from bouncer.service.second_factor import _hash
 from tests.web.panelkit import PASSWORD, Browser, add_server, fill, rows
@@ -316,3 +317,21 @@ async def test_nothing_of_a_second_factor_outlives_its_user(installation: Instal
     async with installation.main.session() as session:
         for table in (SecondFactor.__tablename__, "recovery_codes", "sessions"):
             assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0  # noqa: S608 - our own names
+
+
+# -- the password
+
+
+@pytest.mark.parametrize(("box", "left"), [({}, ["token 1"]), ({"keep_clients": "on"}, ["password", "token 1"])])
+async def test_a_new_password_sends_the_clients_of_the_old_one_away_unless_asked_not_to(
+    installation: Installation, alice: Browser, box: dict[str, str], left: list[str]
+) -> None:
+    user = (await installation.service.users.get("alice")).id
+    ways = ("password", "token 1")
+    clients = [ClientInfo(number, "", "", "", True, 0, (), way) for number, way in enumerate(ways, 1)]
+    installation.live.here[user] = clients
+    page = await alice.get("/account/password")
+    assert 'name="keep_clients"' in page.text
+    fields = {"current": PASSWORD, "password": "a longer one", "repeat": "a longer one"}
+    assert (await alice.post("/account/password", {**fields, **box})).status == 303
+    assert [client.credential for client in installation.live.here[user]] == left

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bouncer.errors import ConflictError, InvalidError, RefusedError
-from web.auth import confirmed, flash, local_path, sign_in, take_flash
+from web.auth import flash, local_path, prove, sign_in, take_flash
 from web.context import SESSIONS, form, me, path_id, render, see_other, service
 from web.sessions import ADDRESS
 
@@ -69,7 +69,7 @@ async def password(request: web.Request) -> web.Response:
 
 
 async def update_password(request: web.Request) -> web.Response:
-    """Set the new password; every session ends and this browser gets a new one."""
+    """Set the new password; every session ends and this browser gets a new one, clients that used it are sent away."""
     user, fields = me(request), await form(request)
     current, new = fields.get("current", "")[:1000], fields.get("password", "")
     errors = wrong_password(new, fields.get("repeat", ""), current)
@@ -77,7 +77,8 @@ async def update_password(request: web.Request) -> web.Response:
         if not errors and await _authenticated(request, current) is None:
             errors = {"current": "is not right"}
         if not errors:
-            await service(request).users.set_password(user.id, new)
+            keep = bool(fields.get("keep_clients"))
+            await service(request).users.set_password(user.id, new, keep_clients=keep)
     except RefusedError as refused:
         errors = {"current": str(refused)}
     except InvalidError as invalid:
@@ -121,20 +122,10 @@ async def _confirm(request: web.Request, wanted: str, errors: Mapping[str, str])
 
 async def create_confirmation(request: web.Request) -> web.Response:
     """Check it, then on to what was wanted."""
-    fields, user, call = await form(request), me(request), service(request)
-    wanted, errors = local_path(fields.get("next", "")), {}
-    try:
-        if await _authenticated(request, fields.get("password", "")[:1000]) is None:
-            errors = {"password": "is not right"}
-        elif await call.second_factors.on(user.id) and not await call.second_factors.check(
-            user.id, fields.get("code", ""), address=request[ADDRESS]
-        ):
-            errors = {"code": "is not right, or was used already"}
-    except RefusedError as refused:
-        errors = {"password": str(refused)}
-    if errors:
+    fields = await form(request)
+    wanted = local_path(fields.get("next", ""))
+    if errors := await prove(request, fields.get("password", ""), fields.get("code", "")):
         return await _confirm(request, wanted, errors)
-    await confirmed(request)
     return see_other(wanted)
 
 

@@ -36,7 +36,8 @@ async def _user_passwd(request: Request) -> None:
     given = request.secrets.get("password")
     password = one_time_password() if given is None else given
     user = await request.service.users.get(str(request.args.name))
-    await request.service.users.set_password(user.id, password, temporary=given is None)
+    keep = request.args.keep_clients
+    await request.service.users.set_password(user.id, password, temporary=given is None, keep_clients=keep)
     request.say(f"password of {user.name} changed")
     if given is None:
         request.say(f"one-time password: {password}")
