@@ -279,7 +279,7 @@ class Limits:
     registering_per_address: int = _key(20, _whole(1, 100_000, "connections"))
     registering_total: int = _key(500, _whole(1, 100_000, "connections"))
     client_line_bytes: int = _key(16_384, _whole(4_608, 1_048_576, "bytes"))  # 512 + 4,096 of tags is what IRCv3 asks
-    client_sendq_bytes: int = _key(8_388_608, _whole(65_536, 1_073_741_824, "bytes"))
+    client_sendq_bytes: int = _key(8_388_608, _whole(524_288, 1_073_741_824, "bytes"))  # two portions of playback
     journal_rows: int = _key(100_000, _whole(1_000, 10_000_000, "rows"))
     panel_body_bytes: int = _key(1_048_576, _whole(16_384, 1_073_741_824, "bytes"))
 

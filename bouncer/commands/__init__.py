@@ -61,9 +61,11 @@ async def dispatch(session: Session, msg: Message) -> None:
             answer.reply("461", msg.command, "Not enough parameters")
         else:
             await command.run(session, msg)
+    except ConnectionError:
+        raise  # the client has gone
     except UnsafeLineError as error:
         answer.notice(f"{msg.command} was not sent: {error}")
     except Exception:  # a file that fails costs an answer, not the connection
         log.exception("%s of a client failed", as_text(msg.command))
         answer.notice("That could not be carried out; it is in the bouncer's log")
-    answer.finish()
+    await answer.finish()

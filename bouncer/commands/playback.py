@@ -86,6 +86,7 @@ async def _play(
                     "znc.in/playback", [name], page, client.caps, network.nick, source=network.source, stamped=stamped
                 )
             )
+            await session.answer.flush()
 
 
 async def _clear(session: Session, network: Network, names: str) -> None:

@@ -21,7 +21,7 @@ async def cap(session: Session, msg: Message) -> None:
     before = session.client.caps
     session.answer.write(session.client.cap(msg))
     if NOTIFY in session.client.caps - before:
-        session.answer.finish()  # the ACK comes first
+        await session.answer.finish()  # the ACK comes first
         session.answer.passed = True
         session.user.announcer.greet(session)
 

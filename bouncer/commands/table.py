@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from bouncer.network.network import Network
     from bouncer.service.facade import Service
 
+PORTION_BYTES = 32 * 1024
+"""What is written of an answer at once: with what may wait in the socket it is less than any send queue holds."""
+
 _batches = itertools.count(1)
 
 
@@ -32,7 +35,7 @@ class Answer:
     https://ircv3.net/specs/extensions/labeled-response
     """
 
-    __slots__ = ("_client", "_parts", "label", "passed", "source")
+    __slots__ = ("_batch", "_client", "_parts", "label", "passed", "source")
 
     def __init__(self, client: Client, label: str, source: str) -> None:
         self.label = label
@@ -41,6 +44,8 @@ class Answer:
         """Whether the network answers (with this label): silence of ours is then no answer."""
         self._client = client
         self._parts: list[bytes] = []
+        self._batch = b""
+        """The tag of the labelled batch that `flush` has opened."""
 
     def write(self, data: bytes) -> None:
         """Whole lines (bytes with CR LF)."""
@@ -71,22 +76,51 @@ class Answer:
         tags = {"time": server_time(now_ms())} if "server-time" in self._client.caps else None
         self.write(wire(command, params, source or self.source, tags, colon=bool(params)))
 
-    def finish(self) -> None:
+    async def flush(self) -> None:
+        """Send what there is, as the client takes it: an answer in parts need not fit into anything as a whole."""
+        if not self._parts:
+            return
+        lines = self._taken()
+        if self.label and not self._batch:
+            begin, self._batch = _opened(self._label(), self.source)
+            await self._send([begin])
+        await self._send(_inside(lines, self._batch) if self._batch else lines)
+
+    async def finish(self) -> None:
         """Send it."""
+        if self._batch:
+            reference = self._batch.partition(b"=")[2].decode()
+            await self._send([*_inside(self._taken(), self._batch), wire("BATCH", [f"-{reference}"], self.source)])
+            return
+        if self.label and not self._parts and not self.passed:
+            self._line("ACK", [])
+        lines = self._taken()
+        if self.label and len(lines) > 1 and not _is_one_batch(lines):
+            begin, tag = _opened(self._label(), self.source)
+            reference = tag.partition(b"=")[2].decode()
+            lines = [begin, *_inside(lines, tag), wire("BATCH", [f"-{reference}"], self.source)]
+        elif self.label and lines:
+            lines[0] = with_tag(lines[0], self._label())
+        await self._send(lines)
+
+    def _taken(self) -> list[bytes]:
         data = b"".join(self._parts)
         self._parts.clear()
-        if not self.label or (self.passed and not data):
-            self._client.write(data)
-            return
-        label = f"label={escape_tag(self.label)}".encode("utf-8", "surrogateescape")
-        lines = data.splitlines(keepends=True) if data else []
-        if not lines:
-            self._line("ACK", [])
-            self._client.write(with_tag(self._parts.pop(), label))
-        elif len(lines) == 1 or _is_one_batch(lines):
-            self._client.write(with_tag(lines[0], label) + b"".join(lines[1:]))
-        else:
-            self._client.write(_in_batch(lines, label, self.source))
+        return [line + b"\n" for line in data.split(b"\n")[:-1]]
+
+    def _label(self) -> bytes:
+        return f"label={escape_tag(self.label)}".encode("utf-8", "surrogateescape")
+
+    async def _send(self, lines: list[bytes]) -> None:
+        """In portions, each when the client has taken most of the one before: a long answer is no flood."""
+        start = size = 0
+        for number, line in enumerate(lines, 1):
+            size += len(line)
+            if size >= PORTION_BYTES:
+                self._client.write(b"".join(lines[start:number]))
+                start, size = number, 0
+                await self._client.drain()
+        self._client.write(b"".join(lines[start:]))
 
 
 def with_tag(line: bytes, tag: bytes) -> bytes:
@@ -105,12 +139,17 @@ def _batch_words(line: bytes) -> list[bytes]:
     return words if words[:1] == [b"BATCH"] else []
 
 
-def _in_batch(lines: list[bytes], label: bytes, source: str) -> bytes:
+def _opened(label: bytes, source: str) -> tuple[bytes, bytes]:
+    """The opening of a labelled batch, and the tag of what stands in it."""
     reference = f"bl{next(_batches)}"
-    tag = b"batch=" + reference.encode()
     begin = with_tag(wire("BATCH", [f"+{reference}", "labeled-response"], source), label)
-    inside = [line if b"batch=" in line.partition(b" ")[0] else with_tag(line, tag) for line in lines]
-    return b"".join([begin, *inside, wire("BATCH", [f"-{reference}"], source)])
+    return begin, b"batch=" + reference.encode()
+
+
+def _inside(lines: list[bytes], tag: bytes) -> list[bytes]:
+    return [
+        line if line[:1] == b"@" and b"batch=" in line.partition(b" ")[0] else with_tag(line, tag) for line in lines
+    ]
 
 
 class User(Protocol):
