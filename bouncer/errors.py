@@ -20,6 +20,7 @@ BouncerError
 └── CommandError                    what a person asked for cannot be done; the words are for them
     ├── UsageError                  the command itself is not written as it has to be (exit 2)
     ├── InvalidError                fields that do not validate, each with its words
+    │   └── ElsewhereError          stored secrets would go to another place than before
     ├── NotFoundError
     ├── ConflictError               the name is taken
     └── RefusedError                not allowed, or not while things are as they are
@@ -127,6 +128,10 @@ class InvalidError(CommandError):
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {words}" for name, words in fields.items()))
         self.fields = dict(fields)
+
+
+class ElsewhereError(InvalidError):
+    """Stored secrets would go to another place: `fields` names them. Who proves who they are may do it all the same."""
 
 
 class NotFoundError(CommandError):

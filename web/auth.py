@@ -8,12 +8,18 @@ from urllib.parse import quote, urlsplit
 import aiohttp_session
 
 from bouncer.clock import now_ms
-from web.sessions import SIGNED_IN
+from bouncer.errors import RefusedError
+from web.context import me, service
+from web.sessions import ADDRESS, SIGNED_IN
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from web.sessions import SignedIn
+
 HOME = "/servers"
+FRESH_MS = 15 * 60_000
+"""How long a password that was given counts for what asks for one."""
 
 
 async def sign_in(request: web.Request, user_id: int) -> None:
@@ -26,6 +32,27 @@ async def sign_in(request: web.Request, user_id: int) -> None:
 async def confirmed(request: web.Request) -> None:
     """This browser has just given the password again."""
     (await aiohttp_session.get_session(request))["confirmed_at"] = now_ms()
+
+
+def is_fresh(user: SignedIn) -> bool:
+    """Whether the password was given in this browser a short while ago."""
+    return now_ms() - user.confirmed_at <= FRESH_MS
+
+
+async def prove(request: web.Request, password: str, code: str) -> dict[str, str]:
+    """Check that the one who is signed in sits there; gives what is wrong, by `password` or `code`, {} when they do."""
+    user, call = me(request), service(request)
+    try:
+        if await call.users.authenticate(user.name, password[:1000], address=request[ADDRESS]) is None:
+            return {"password": "is not right"}
+        if await call.second_factors.on(user.id) and not await call.second_factors.check(
+            user.id, code, address=request[ADDRESS]
+        ):
+            return {"code": "is not right, or was used already"}
+    except RefusedError as refused:
+        return {"password": str(refused)}
+    await confirmed(request)
+    return {}
 
 
 def confirm_path(request: web.Request) -> str:

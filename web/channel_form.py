@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.service.fields import CLEAR, KEEP
 from bouncer.service.show import duration
+from web.merging import SEEN, marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,35 +15,34 @@ if TYPE_CHECKING:
 
 CHECKS = ("auto_join", "detached")
 TEXTS = ("notify", "relay_detached", "reattach_on", "detach_on", "detach_after_s")
-RULES = TEXTS[1:]
-"""What is of the channel's rules; `notify` is kept with what one wants to be told of."""
 
 Values = dict[str, str | bool]
 
 
-def stored(fields: ChannelFields, notify: str) -> Values:
-    """The form for a channel as it is; `key_stored` says whether there is a key, which is never shown."""
-    shown: Values = {name: getattr(fields, name) for name in (*CHECKS, *RULES)}
+def settings(fields: ChannelFields) -> Values:
+    """All but the key, as the form shows them."""
+    shown: Values = {name: getattr(fields, name) for name in (*CHECKS, *TEXTS)}
     after = fields.detach_after_s
-    return shown | {
-        "detach_after_s": "" if after is None else duration(after),
-        "notify": notify,
-        "key": "",
-        "key_clear": False,
-        "key_stored": fields.key is KEEP,
-    }
+    return shown | {"detach_after_s": "" if after is None else duration(after)}
 
 
-def again(posted: Mapping[str, str]) -> Values:
-    """The form as it was posted, without the key."""
+def stored(fields: ChannelFields) -> Values:
+    """The form for a channel as it is; `key_stored` says whether there is a key, which is never shown."""
+    shown = settings(fields)
+    key: Values = {"key": "", "key_clear": False, "key_stored": fields.key is KEEP}
+    return shown | key | {SEEN: marks(shown)}
+
+
+def again(posted: Mapping[str, str], fields: ChannelFields) -> Values:
+    """The form as it was posted, without the key; the channel is as `fields` say."""
     shown: Values = {name: posted.get(name, "") for name in TEXTS}
     shown |= {name: bool(posted.get(name)) for name in (*CHECKS, "key_clear")}
-    return shown | {"key": "", "key_stored": False}
+    return stored(fields) | shown
 
 
 def raw(posted: Mapping[str, str]) -> dict[str, object]:
     """What to give to the command layer: boxes not ticked are not posted; an empty key keeps what there is."""
-    values: dict[str, object] = {name: posted[name] for name in RULES if name in posted}
+    values: dict[str, object] = {name: posted[name] for name in TEXTS if name in posted}
     values |= {name: posted.get(name, "") for name in CHECKS}
     if posted.get("key"):
         values["key"] = posted["key"]

@@ -12,10 +12,9 @@ import aiohttp_session
 from aiohttp import web
 
 from bouncer import browse, tenant
-from bouncer.clock import now_ms
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
 from bouncer.service.audit import ACTOR, Actor
-from web.auth import confirm_path, sign_in_path
+from web.auth import confirm_path, is_fresh, sign_in_path
 from web.context import CONFIG, NOTICES, render, see_other
 from web.origin import from_here
 from web.sessions import ADDRESS, SIGNED_IN
@@ -75,7 +74,6 @@ FRESH = frozenset(
     }
 )
 """What changes who is let in, or takes everything along: only for who gave the password a short while ago."""
-FRESH_MS = 15 * 60_000
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -221,8 +219,7 @@ def _first(request: web.Request, user: SignedIn) -> web.Response | None:
         return _elsewhere(request, "/account/password")
     if route.startswith("admin") and not user.admin:
         raise web.HTTPNotFound
-    stale = route in FRESH and now_ms() - user.confirmed_at > FRESH_MS
-    return see_other(confirm_path(request)) if stale else None
+    return see_other(confirm_path(request)) if route in FRESH and not is_fresh(user) else None
 
 
 def _elsewhere(request: web.Request, location: str) -> web.Response:

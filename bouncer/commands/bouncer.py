@@ -108,7 +108,7 @@ async def _change(session: Session, msg: Message) -> None:
         session.answer.reply("461", "BOUNCER", "Not enough parameters")
         return
     try:
-        await service.servers.update(user.id, network.server_id, raw, trusted=user.admin)
+        await service.servers.update(user.id, network.server_id, raw, trusted=user.admin, confirmed=False)
     except InvalidError as error:
         raise netattrs.refusal(error) from error
     except NotFoundError as error:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from bouncer import tenant
-from bouncer.errors import InvalidError, NotFoundError
-from bouncer.models.tenant import NOTIFY_LEVELS, Channel, Preference, Server
+from bouncer.errors import InvalidError
+from bouncer.models.tenant import Channel, Preference, Server
 from bouncer.network.settings import HIGHLIGHT_NICK, HIGHLIGHT_WORDS, Highlights, highlights
 from bouncer.service import checks
 
@@ -63,19 +63,6 @@ class Attention:
         )
         async with tenant.switch(user_id), tenant.session() as session:
             return [Level(row, name) for row, name in await session.execute(query)]
-
-    async def set_level(self, user_id: int, channel_id: int, level: str) -> Channel:
-        """`all`, `mentions` or `none` for one channel; raises InvalidError (field `notify`)."""
-        async with tenant.switch(user_id), tenant.session() as session:
-            row = await session.get(Channel, channel_id)
-            if row is None:
-                raise NotFoundError("there is no such channel")
-            if level not in NOTIFY_LEVELS:
-                raise InvalidError({"notify": f"one of {', '.join(NOTIFY_LEVELS)}"})
-            row.notify = level
-            await session.commit()
-        await self._live.nudge(user_id)
-        return row
 
 
 def _words(text: str) -> tuple[str, ...]:

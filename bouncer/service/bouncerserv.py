@@ -93,7 +93,10 @@ class BouncerServ:
         secrets = {secret: args.password} if secret and getattr(args, "password", None) else {}
         actor = ACTOR.set(Actor(user.id, user.name))
         try:
-            await commands.run(Request(self.service, args, answer, secrets, user.admin, certificate))
+            request = Request(
+                self.service, args, answer, secrets, trusted=user.admin, confirmed=False, certificate=certificate
+            )
+            await commands.run(request)
         finally:
             ACTOR.reset(actor)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bouncer.errors import InvalidError
+from bouncer.models.tenant import NOTIFY_LEVELS
 from bouncer.service import checks
 from bouncer.service.fields import KEEP, Secret
 
@@ -19,7 +20,8 @@ DETACH_TRIGGERS = ("message", "highlight", "none", "default")
 class ChannelFields:
     """`detached`: joined but hidden from clients. `detach_after_s` is seconds of silence, None for never.
 
-    `relay_detached`, `reattach_on`, `detach_on` are one of DETACH_TRIGGERS. `key`: a new value, KEEP or CLEAR.
+    `relay_detached`, `reattach_on`, `detach_on` are one of DETACH_TRIGGERS. `notify` is what one is told of: `all`,
+    `mentions` or `none`. `key`: a new value, KEEP or CLEAR.
     """
 
     auto_join: bool = True
@@ -28,12 +30,19 @@ class ChannelFields:
     reattach_on: str = "default"
     detach_on: str = "default"
     detach_after_s: int | None = None
+    notify: str = "mentions"
     key: str | Secret = KEEP
 
 
 def _trigger(value: object) -> str:
     if value not in DETACH_TRIGGERS:
         raise ValueError(f"one of {', '.join(DETACH_TRIGGERS)}")
+    return str(value)
+
+
+def _level(value: object) -> str:
+    if value not in NOTIFY_LEVELS:
+        raise ValueError(f"one of {', '.join(NOTIFY_LEVELS)}")
     return str(value)
 
 
@@ -53,6 +62,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "reattach_on": _trigger,
     "detach_on": _trigger,
     "detach_after_s": _after,
+    "notify": _level,
     "key": _key,
 }
 

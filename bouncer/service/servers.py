@@ -13,6 +13,7 @@ from bouncer import tenant
 from bouncer.errors import InvalidError, NotFoundError, RefusedError
 from bouncer.events import ServerState
 from bouncer.models.tenant import Channel, Server
+from bouncer.service.destinations import SECRETS, hold_keys, hold_secrets, places
 from bouncer.service.fields import CLEAR, KEEP, Join, Secret, ServerFields, new_server, server_fields
 from bouncer.service.folding import casemap_of
 from bouncer.service.outbound import check_address
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from bouncer.service.live import Live
     from bouncer.service.users import Users
 
-SECRETS = ("password", "auth_password")
 _PLAIN = tuple(
     field.name for field in fields(ServerFields) if field.name not in {*SECRETS, "channels", "realname", "username"}
 )
@@ -119,21 +119,31 @@ class Servers:
         return row
 
     async def update(
-        self, user_id: int, server_id: int, raw: Mapping[str, object] | ServerFields, *, trusted: bool = False
+        self,
+        user_id: int,
+        server_id: int,
+        raw: Mapping[str, object] | ServerFields,
+        *,
+        trusted: bool = False,
+        confirmed: bool = True,
     ) -> Server:
         """Change what `raw` names, the rest stays; the connection is made anew only if it has to be.
 
         A new address, port or fallback has to be allowed to who asks. `channels` replaces the list of those joined on
-        connecting; nothing is parted. Raises InvalidError.
+        connecting; nothing is parted. Raises InvalidError, and ElsewhereError when stored secrets would go to another
+        place and who asks has not `confirmed` who they are.
         """
         user = await self._users.get(user_id)
         async with tenant.switch(user_id), tenant.session() as session:
             row = await _get(session, server_id)
             before = await _fields(session, row)
             wanted = raw if isinstance(raw, ServerFields) else server_fields(raw, before)
-            if not _places(wanted) <= _places(before):
+            if not places(wanted) <= places(before):
                 self._check_places(wanted, trusted=trusted)
                 row.trusted = trusted
+            if not confirmed:
+                hold_secrets(before, wanted)
+                await hold_keys(session, server_id, before, wanted)
             await _free(session, wanted.name, server_id)
             _apply(row, wanted, await _certificate(wanted, user.name, row.client_certificate))
             await _commit(session, row, None if wanted.channels == before.channels else wanted.channels)
@@ -149,7 +159,13 @@ class Servers:
         await self._live.nudge(user_id)
 
     async def draft(
-        self, user_id: int, raw: Mapping[str, object], server_id: int | None = None, *, trusted: bool = False
+        self,
+        user_id: int,
+        raw: Mapping[str, object],
+        server_id: int | None = None,
+        *,
+        trusted: bool = False,
+        confirmed: bool = True,
     ) -> Server:
         """What `add`, or with `server_id` what `update`, would store; it is stored nowhere. Raises as they do.
 
@@ -163,9 +179,11 @@ class Servers:
                 setattr(row, name, getattr(stored, name))
             row.trusted = trusted or stored.trusted
         wanted = server_fields({**raw, "name": "draft"}, base)
-        if server_id is None or not _places(wanted) <= _places(base):
+        if server_id is None or not places(wanted) <= places(base):
             self._check_places(wanted, trusted=trusted)
             row.trusted = trusted
+        if not confirmed:
+            hold_secrets(base, wanted)
         _apply(row, wanted, await _certificate(wanted, user.name, row.client_certificate))
         return row
 
@@ -229,11 +247,6 @@ class Servers:
         if not row.enabled and state.state != "connected":
             state = ServerState("disabled", error=state.error)
         return ServerView(row, state, tuple(channel.name for channel in channels if channel.server_id == row.id))
-
-
-def _places(wanted: ServerFields) -> set[str]:
-    """All addresses with their ports, as `fallbacks` has them."""
-    return {f"{wanted.address} {wanted.port}", *wanted.fallbacks.splitlines()}
 
 
 def _wanted(server_id: int | None) -> Any:

@@ -67,7 +67,7 @@ class _Watch:
         self._report = report
         self._isupport = Isupport()
 
-    def lines(self, lines: list[Message]) -> None:
+    def lines(self, lines: list[Message]) -> int:
         for message in lines:
             if message.command == "005":
                 self._isupport.apply(message.params)
@@ -75,6 +75,7 @@ class _Watch:
             elif message.command == "NOTICE" and message.nick.lower() == "nickserv":
                 self._report.add("", f"NickServ: {message.params[-1]}")
                 self.answered.set()
+        return len(lines)
 
     def registered(self) -> None:
         self.ready.set()
@@ -99,10 +100,19 @@ class Trials:
         self._running: set[int] = set()
 
     async def run(
-        self, user_id: int, raw: Mapping[str, object], *, server_id: int | None = None, trusted: bool = False
+        self,
+        user_id: int,
+        raw: Mapping[str, object],
+        *,
+        server_id: int | None = None,
+        trusted: bool = False,
+        confirmed: bool = True,
     ) -> Report:
-        """Connect, register, log in, and leave: within the deadlines of a connection. RefusedError for two at once."""
-        row = await self._servers.draft(user_id, raw, server_id, trusted=trusted)
+        """Connect, register, log in, and leave: within the deadlines of a connection. RefusedError for two at once.
+
+        ElsewhereError as from `Servers.update`.
+        """
+        row = await self._servers.draft(user_id, raw, server_id, trusted=trusted, confirmed=confirmed)
         report = Report()
         with self._one(user_id):
             await self._try(row, params_of(row, self._servers.config), report, NICKSERV_S)

@@ -35,12 +35,13 @@ async def test_own_nick_words_and_levels_decide_what_wants_attention(house: Hous
     await attention.set_rules(user, nick=False, words="")
     assert await reasons(house, peer, *texts) == []
     assert await reasons(house, peer, "psst", to="alice") == [("psst", "dm")]
-    channel = await house.supervisor.service.channels.by_name(user, 1, "#room")
-    await attention.set_level(user, channel.id, "all")
+    channels = house.supervisor.service.channels
+    channel = await channels.by_name(user, 1, "#room")
+    await channels.update(user, channel.id, {"notify": "all"})
     await attention.set_rules(user, nick=True, words="")
     assert await reasons(house, peer, *texts[:2]) == [("hello", "message"), ("alice: hello", "highlight")]
     assert [level.row.name for level in await attention.levels(user)] == ["#Room"]
-    await attention.set_level(user, channel.id, "none")
+    await channels.update(user, channel.id, {"notify": "none"})
     assert await reasons(house, peer, *texts) == []
 
 
@@ -50,8 +51,9 @@ async def test_rules_that_cannot_be_are_refused_in_words(house: House, network: 
     for words in ("x" * 61, "a\x07b", "\n".join(map(str, range(51)))):
         with pytest.raises(InvalidError):
             await attention.set_rules(user, nick=True, words=words)
-    channel = await house.supervisor.service.channels.by_name(user, 1, "#room")
+    channels = house.supervisor.service.channels
+    channel = await channels.by_name(user, 1, "#room")
     with pytest.raises(InvalidError):
-        await attention.set_level(user, channel.id, "loud")
+        await channels.update(user, channel.id, {"notify": "loud"})
     with pytest.raises(NotFoundError):
-        await attention.set_level(user, 999, "all")
+        await channels.update(user, 999, {"notify": "all"})

@@ -11,7 +11,7 @@ async function tryOut(button) {
     const answer = await fetch(button.formAction, { method: "POST", body, redirect: "manual" });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const told = page.querySelector("#trial > *") ?? page.querySelector(".notice.bad");
-    if (answer.type === "opaqueredirect" || !told) {
+    if (answer.type === "opaqueredirect" || !told || page.getElementById("confirm")) {
       button.form.requestSubmit(button);
       return;
     }

@@ -12,6 +12,7 @@ from bouncer.service.users import UNSET
 from web import charts, present
 from web.auth import flash, take_flash
 from web.context import CONFIG, form, me, path_id, render, see_other, service
+from web.merging import SEEN, marks, merged
 from web.views.account import wrong_password
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
+    from bouncer.models.main import User
     from bouncer.service.house import Tenancy
     from bouncer.service.users import Unset
 
@@ -107,18 +109,12 @@ async def _show(
     made: str = "",
 ) -> web.Response:
     one = await service(request).house.person(path_id(request))
-    row = one.row
-    stored = {
-        "max_servers": "" if row.max_servers is None else str(row.max_servers),
-        "max_disk_mb": "" if row.max_disk_mb is None else str(row.max_disk_mb),
-        "admin": row.admin,
-        "name": "",
-    }
+    row, stored = one.row, _settings(one.row)
     context: dict[str, Any] = {
         "one": one,
         "row": row,
         "bars": bars(one),
-        "values": {**stored, **(values or {})},
+        "values": {**stored, "name": "", **(values or {}), SEEN: marks(stored)},
         "errors": errors or {},
         "made": made,
         "flash": await take_flash(request),
@@ -126,11 +122,19 @@ async def _show(
     return render(request, "admin/user.html", context, status=422 if errors else 200)
 
 
+def _settings(row: User) -> dict[str, str | bool]:
+    limits = {name: getattr(row, name) for name in ("max_servers", "max_disk_mb")}
+    return {name: "" if value is None else str(value) for name, value in limits.items()} | {"admin": row.admin}
+
+
 async def update(request: web.Request) -> web.Response:
     """Limits, and whether the user is an admin."""
-    posted, user_id, call = await form(request), path_id(request), service(request)
+    user_id, call = path_id(request), service(request)
     row = await call.users.get(user_id)
+    posted, clashes = merged(await form(request), _settings(row))
     admin = bool(posted.get("admin"))
+    if clashes:
+        return await _show(request, values={**posted, "admin": admin}, errors=clashes)
     try:
         limits = {name: _limit(name, posted.get(name)) for name in ("max_servers", "max_disk_mb")}
         await call.users.set_limits(user_id, **limits)

@@ -8,6 +8,7 @@ from bouncer.errors import InvalidError
 from web import channel_form, charts
 from web.auth import flash, take_flash
 from web.context import form, me, path_id, render, see_other, service
+from web.merging import merged
 from web.people import groups
 
 if TYPE_CHECKING:
@@ -54,10 +55,8 @@ async def join(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """One channel: topic, people, and how clients are shown it."""
-    user, channel_id = me(request).id, path_id(request)
-    fields = await service(request).channels.fields(user, channel_id)
-    view = await service(request).channels.get(user, channel_id)
-    return await _show(request, channel_form.stored(fields, view.row.notify), {})
+    fields = await service(request).channels.fields(me(request).id, path_id(request))
+    return await _show(request, channel_form.stored(fields), {})
 
 
 async def _show(request: web.Request, values: Mapping[str, str | bool], errors: Mapping[str, str]) -> web.Response:
@@ -90,13 +89,15 @@ def state_words(row: Channel, server: ServerView) -> str:
 
 async def update(request: web.Request) -> web.Response:
     """Change how clients are shown a channel, and its key."""
-    posted, channel_id = await form(request), path_id(request)
+    user, channel_id, call = me(request).id, path_id(request), service(request).channels
+    fields = await call.fields(user, channel_id)
+    posted, clashes = merged(await form(request), channel_form.settings(fields))
+    if clashes:
+        return await _show(request, channel_form.again(posted, fields), clashes)
     try:
-        if "notify" in posted:
-            await service(request).attention.set_level(me(request).id, channel_id, posted["notify"])
-        row = await service(request).channels.update(me(request).id, channel_id, channel_form.raw(posted))
+        row = await call.update(user, channel_id, channel_form.raw(posted))
     except InvalidError as error:
-        return await _show(request, channel_form.again(posted), error.fields)
+        return await _show(request, channel_form.again(posted, fields), error.fields)
     await flash(request, f"{row.name} is saved.")
     return see_other(f"/channels/{row.id}")
 

@@ -13,12 +13,14 @@ from bouncer.history import Buffer
 from web import irctext
 from web.auth import flash, take_flash
 from web.context import form, me, path_id, render, see_other, service
+from web.merging import SEEN, marks, merged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from markupsafe import Markup
 
+    from bouncer.network.settings import Highlights
     from bouncer.service.histories import Notice
 
 WHY = {"highlight": "called you", "dm": "wrote to you", "invite": "invited you", "message": "wrote"}
@@ -49,10 +51,10 @@ async def _index(
 ) -> web.Response:
     user, everything = me(request), "all" in request.query
     found = await service(request).histories.notifications(user.id, all_of_them=everything)
-    rules = await service(request).attention.rules(user.id)
-    values: dict[str, str | bool] = {"nick": rules.nick, "words": "\n".join(rules.words)}
+    stored = _settings(await service(request).attention.rules(user.id))
+    values = {**stored, SEEN: marks(stored)}
     if posted is not None:
-        values = {"nick": bool(posted.get("nick")), "words": posted.get("words", "")}
+        values |= {"nick": bool(posted.get("nick")), "words": posted.get("words", "")}
     context = {
         "calls": [_call(notice) for notice in reversed(found)],
         "everything": everything,
@@ -62,6 +64,10 @@ async def _index(
         "flash": await take_flash(request),
     }
     return render(request, "notifications/index.html", context, status=422 if errors else 200)
+
+
+def _settings(rules: Highlights) -> dict[str, str | bool]:
+    return {"nick": rules.nick, "words": "\n".join(rules.words)}
 
 
 def _call(notice: Notice) -> Call:
@@ -103,11 +109,12 @@ async def mark_read(request: web.Request) -> web.Response:
 
 async def set_rules(request: web.Request) -> web.Response:
     """What counts as a call from now on."""
-    posted = await form(request)
+    user, call = me(request).id, service(request).attention
+    posted, clashes = merged(await form(request), _settings(await call.rules(user)))
+    if clashes:
+        return await _index(request, posted=posted, errors=clashes)
     try:
-        await service(request).attention.set_rules(
-            me(request).id, nick=bool(posted.get("nick")), words=posted.get("words", "")
-        )
+        await call.set_rules(user, nick=bool(posted.get("nick")), words=posted.get("words", ""))
     except InvalidError as error:
         return await _index(request, posted=posted, errors=error.fields)
     await flash(request, "Saved. It counts for what is said from now on.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bouncer.clock import now_ms
-from bouncer.errors import CommandError, InvalidError
+from bouncer.errors import CommandError, ElsewhereError, InvalidError
 from bouncer.service.figures import DAY_MS, HOUR_MS
 from web import charts, server_form
-from web.auth import flash, take_flash
+from web.auth import flash, is_fresh, prove, take_flash
 from web.connecting import client_card, doors, socket_address
 from web.context import form, me, path_id, render, see_other, service
+from web.merging import marks, merged
 from web.present import common_name, log_entries, server_card
 from web.presets import PRESETS
 
@@ -117,16 +119,14 @@ async def new(request: web.Request) -> web.Response:
     """The form for another server, filled for a known network with `?preset=`."""
     values = server_form.fresh(me(request).name)
     preset = PRESETS.get(request.query.get("preset", ""))
-    return _form(request, values if preset is None else values.replaced(preset))
+    return await _form(request, values if preset is None else values.replaced(preset))
 
 
 async def clone(request: web.Request) -> web.Response:
     """The form for another server like this one, under another name and without its secrets."""
     fields = await service(request).servers.fields(me(request).id, path_id(request))
-    values = server_form.stored(fields)
-    return _form(
-        request, server_form.Values(values.shown, frozenset()).replaced({"name": f"{fields.name[:30]}-2"}), new=True
-    )
+    values = server_form.copied(fields)
+    return await _form(request, values.replaced({"name": f"{fields.name[:30]}-2"}), new=True)
 
 
 async def try_new(request: web.Request) -> web.Response:
@@ -142,16 +142,31 @@ async def try_changed(request: web.Request) -> web.Response:
 async def _try(request: web.Request, server_id: int | None) -> web.Response:
     user, posted, call = me(request), await form(request), service(request)
     fields = await call.servers.fields(user.id, server_id) if server_id is not None else None
-    values, report = server_form.again(posted, fields), None
+    values, raw = server_form.again(posted, fields), server_form.raw(posted)
     look = posted.get("do") == "certificate"
-    act = call.trials.certificate if look else call.trials.run
     try:
-        report = await act(user.id, server_form.raw(posted), server_id=server_id, trusted=user.admin)
+        if look:
+            report = await call.trials.certificate(user.id, raw, server_id=server_id, trusted=user.admin)
+        else:
+            sure = await _sure(request, posted)
+            report = await call.trials.run(user.id, raw, server_id=server_id, trusted=user.admin, confirmed=sure)
     except CommandError as error:
-        return _form(request, values, _errors(error))
+        return await _form(request, values, error)
     if look and report.facts is not None:
         values = values.replaced({"tls_fingerprint": report.facts.fingerprint})
-    return _form(request, values, report=report, looked=look)
+    return await _form(request, values, report=report, looked=look)
+
+
+async def _sure(request: web.Request, posted: Mapping[str, str]) -> bool:
+    """Whether stored secrets may go to another place: for who gave the password a short while ago, or in this form.
+
+    Raises ElsewhereError when what was given there is wrong.
+    """
+    if is_fresh(me(request)) or not posted.get("confirm_password"):
+        return is_fresh(me(request))
+    if errors := await prove(request, posted["confirm_password"], posted.get("confirm_code", "")):
+        raise ElsewhereError({f"confirm_{name}": words for name, words in errors.items()})
+    return True
 
 
 async def create(request: web.Request) -> web.Response:
@@ -160,7 +175,7 @@ async def create(request: web.Request) -> web.Response:
     try:
         row = await service(request).servers.add(user.id, server_form.raw(posted), trusted=user.admin)
     except CommandError as error:
-        return _form(request, server_form.again(posted), _errors(error))
+        return await _form(request, server_form.again(posted), error)
     await flash(request, f"{row.name} is added.")
     return see_other(f"/servers/{row.id}")
 
@@ -168,25 +183,30 @@ async def create(request: web.Request) -> web.Response:
 async def edit(request: web.Request) -> web.Response:
     """The form with what is stored, but no secrets."""
     fields = await service(request).servers.fields(me(request).id, path_id(request))
-    return _form(request, server_form.stored(fields))
+    return await _form(request, server_form.stored(fields))
 
 
 async def update(request: web.Request) -> web.Response:
     """Change a server; its connection is made anew only if it has to be."""
-    user, server_id, posted = me(request), path_id(request), await form(request)
-    fields = await service(request).servers.fields(user.id, server_id)
+    user, server_id, call = me(request), path_id(request), service(request)
+    fields = await call.servers.fields(user.id, server_id)
+    posted, clashes = merged(await form(request), server_form.settings(fields))
+    values = replace(server_form.again(posted, fields), seen=marks(server_form.settings(fields)))
+    if clashes:
+        return await _form(request, values, InvalidError(clashes))
     try:
-        row = await service(request).servers.update(user.id, server_id, server_form.raw(posted), trusted=user.admin)
+        sure, raw = await _sure(request, posted), server_form.raw(posted)
+        row = await call.servers.update(user.id, server_id, raw, trusted=user.admin, confirmed=sure)
     except InvalidError as error:
-        return _form(request, server_form.again(posted, fields), error.fields)
+        return await _form(request, values, error)
     await flash(request, f"{row.name} is saved.")
     return see_other(f"/servers/{row.id}")
 
 
-def _form(
+async def _form(
     request: web.Request,
     values: server_form.Values,
-    errors: Mapping[str, str] | None = None,
+    error: CommandError | None = None,
     *,
     report: Report | None = None,
     looked: bool = False,
@@ -195,9 +215,10 @@ def _form(
     """`report` is that of a test, or with `looked` of a look at the certificate; `new` for a form that adds."""
     server_id = path_id(request) if "id" in request.match_info and not new else None
     facts = report.facts if report is not None else None
+    confirm = isinstance(error, ElsewhereError)
     context = {
         "values": values,
-        "errors": errors or {},
+        "errors": _errors(error),
         "server_id": server_id,
         "known": server_form.SHOWN,
         "presets": PRESETS if server_id is None else {},
@@ -205,11 +226,15 @@ def _form(
         "looked": looked,
         "issuer": common_name(facts.issuer) if facts is not None else "",
         "subject": common_name(facts.subject) if facts is not None else "",
+        "confirm": confirm,
+        "factor": confirm and await service(request).second_factors.on(me(request).id),
     }
-    return render(request, "servers/form.html", context, status=422 if errors else 200)
+    return render(request, "servers/form.html", context, status=422 if error else 200)
 
 
-def _errors(error: CommandError) -> Mapping[str, str]:
+def _errors(error: CommandError | None) -> Mapping[str, str]:
+    if error is None:
+        return {}
     return error.fields if isinstance(error, InvalidError) else {"form": str(error)}
 
 

@@ -27,13 +27,17 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One command: its words, its secrets by field, where it answers, and whether an admin or the operator asks."""
+    """One command: its words, its secrets by field, where it answers, and whether an admin or the operator asks.
+
+    `confirmed`: who asks has shown who they are; a client on IRC may be let in by an app password alone.
+    """
 
     service: Service
     args: argparse.Namespace
     output: Output
     secrets: Mapping[str, str] = field(default_factory=dict)
     trusted: bool = True
+    confirmed: bool = True
     certificate: bytes | None = None
     """The certificate (DER) that the asking client shows."""
 

@@ -43,7 +43,9 @@ async def _server_update(request: Request) -> None:
         raise UsageError("nothing to change: give at least one option")
     if "auth_method" in values and "auth_account" not in values:
         values["auth_account"] = ""
-    row = await request.service.servers.update(user.id, server_id, values, trusted=request.trusted)
+    row = await request.service.servers.update(
+        user.id, server_id, values, trusted=request.trusted, confirmed=request.confirmed
+    )
     request.say(f"server {row.name} updated")
     if "auth_method" in values:
         await _say_certificate(request, user, row.id)
