@@ -18,6 +18,9 @@ ACCOUNT_STEP_MS = 250  # per failure of the account from anywhere …
 ACCOUNT_LONGEST_MS = 3_000  # … up to this: a stranger can slow someone down, never lock them out
 UNDECIDED = 20  # attempts of one account and prefix at once while none has failed: many clients come back together
 AT_ONCE = 40  # attempts under way from one prefix, for any accounts: hashing is for others, too
+FREE_NAMES = 20  # accounts that may have failed from one prefix lately: behind one address many people mistype
+LONGEST_SPREAD_MS = 60_000  # beyond, who tries names from there waits, doubling with each further name up to this
+NAMES_KEPT = 32  # of one prefix
 MAX_ENTRIES = 20_000  # of each table; the one untouched for longest goes first
 _NAME_CHARS = 64
 
@@ -74,8 +77,51 @@ class _Table:
             self.counts.popitem(last=False)
 
 
+class _Spread:
+    """Which accounts have failed from which prefix lately: one word tried on many names is guessing, too."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._failed: OrderedDict[str, dict[str, int]] = OrderedDict()  # prefix -> account -> when, the last one last
+
+    def names(self, where: str, now_ms: int) -> dict[str, int]:
+        """The accounts of that prefix, without those of long ago."""
+        return {name: at for name, at in self._failed.get(where, {}).items() if now_ms - at < FORGET_MS}
+
+    def note(self, where: str, name: str, outcome: Outcome, now_ms: int) -> None:
+        """One attempt has ended; who then gets it right had only mistyped."""
+        if outcome is Outcome.UNDECIDED:
+            return
+        names = self.names(where, now_ms)
+        names.pop(name, None)
+        if outcome is Outcome.WRONG:
+            names[name] = now_ms
+            while len(names) > NAMES_KEPT:
+                del names[next(iter(names))]
+        self._failed.pop(where, None)
+        if names:
+            self._failed[where] = names
+            while len(self._failed) > self._limit:
+                self._failed.popitem(last=False)
+
+    def refuse_ms(self, where: str, under_way: int, now_ms: int) -> int:
+        """How long nobody of that prefix may try now, of which `under_way` try already."""
+        names = self.names(where, now_ms)
+        if len(names) > FREE_NAMES:
+            wait_ms = min(FIRST_WAIT_MS * 2 ** (len(names) - FREE_NAMES - 1), LONGEST_SPREAD_MS)
+            if (left_ms := max(names.values()) + wait_ms - now_ms) > 0:
+                return min(left_ms, LONGEST_SPREAD_MS)
+        # The more have failed, the fewer at once, or a burst would be through before the first has failed.
+        return FIRST_WAIT_MS if under_way >= max(1, AT_ONCE - 2 * len(names)) else 0
+
+    def __len__(self) -> int:
+        return len(self._failed)
+
+
 class Throttle:
-    """Failures per account and address prefix (exponential), and per account (up to three seconds).
+    """Failures per account and address prefix (exponential), per account (up to three seconds), per prefix (a minute).
+
+    The last counts accounts, not attempts: a client that goes on trying what was its password is one of them.
 
     `account` is the name as typed, whether or not there is such a user; `address` an IP address, or "" for a unix
     socket; times are ms of one clock.
@@ -85,6 +131,7 @@ class Throttle:
         self._pairs = _Table(max_entries)
         self._accounts = _Table(max_entries)
         self._under_way: dict[str, int] = {}
+        self._spread = _Spread(max_entries)
 
     def begin(self, account: str, address: str, now_ms: int) -> Decision:
         """Whether this password may be looked at now."""
@@ -95,8 +142,9 @@ class Throttle:
         # After a failure the free guesses are handed out one by one, or a burst would have them all at once.
         if count.trying >= (1 if count.failures else UNDECIDED):
             return Decision(FIRST_WAIT_MS)
-        if (here := self._under_way.get(where := prefix(address), 0)) >= AT_ONCE:
-            return Decision(FIRST_WAIT_MS)
+        here = self._under_way.get(where := prefix(address), 0)
+        if refuse_ms := self._spread.refuse_ms(where, here, now_ms):
+            return Decision(refuse_ms)
         self._under_way[where] = here + 1
         count.trying += 1
         self._pairs.keep(pair, count)
@@ -116,12 +164,13 @@ class Throttle:
                 each.last_ms = now_ms
         elif outcome is Outcome.RIGHT:
             count.failures = 0
+        self._spread.note(where, name, outcome, now_ms)
         self._pairs.keep(pair, count)
         self._accounts.keep(name, whole)
 
     def __len__(self) -> int:
         """How many counts are held."""
-        return len(self._pairs.counts) + len(self._accounts.counts)
+        return len(self._pairs.counts) + len(self._accounts.counts) + len(self._spread)
 
 
 def _wait_ms(failures: int) -> int:

@@ -100,8 +100,8 @@ def test_names_are_one_whatever_their_case() -> None:
 def test_the_table_has_a_bound_and_forgets_the_oldest() -> None:
     table = Throttle(max_entries=100)
     for number in range(500):
-        fail(table, f"user{number}", HERE, number)
-    assert len(table) == 200
+        fail(table, f"user{number}", f"10.{number // 256}.{number % 256}.1", number)
+    assert len(table) == 300
 
 
 def test_a_clock_that_is_set_back_makes_nobody_wait_for_years() -> None:
@@ -144,3 +144,65 @@ def test_one_prefix_leaves_room_for_others_whatever_names_it_tries() -> None:
     assert not table.begin("anna", THERE, 0).refuse_ms
     table.finish("made-up-0", HERE, Outcome.UNDECIDED, 0)
     assert not table.begin("anna", SAME_NET, 0).refuse_ms
+
+
+# -- one word tried on many names
+
+
+def spray(table: Throttle, address: str, now_ms: int, names: int) -> int:
+    """How many of so many names one prefix could try at once; each was wrong."""
+    for number in range(names):
+        if table.begin(f"name{number}", address, now_ms).refuse_ms:
+            return number
+        table.finish(f"name{number}", address, Outcome.WRONG, now_ms)
+    return names
+
+
+def test_trying_many_names_from_one_network_takes_longer_and_longer_up_to_a_minute() -> None:
+    table, now_ms, waits = Throttle(), 1_000_000, []
+    assert spray(table, HERE, now_ms, 100) == throttle.FREE_NAMES + 1
+    for number in range(12):
+        waits.append(table.begin(f"more{number}", SAME_NET, now_ms).refuse_ms)
+        now_ms += waits[-1]
+        fail(table, f"more{number}", SAME_NET, now_ms)
+    assert waits[:6] == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000]
+    assert waits[-1] == throttle.LONGEST_SPREAD_MS
+    assert not table.begin("anna", THERE, now_ms).refuse_ms
+
+
+def test_who_gets_it_right_in_the_end_does_not_count_and_clears_nothing_else() -> None:
+    table = Throttle()
+    for number in range(200):
+        fail(table, f"mistyped{number}", HERE, 0)
+        assert not table.begin(f"mistyped{number}", HERE, 0).refuse_ms
+        table.finish(f"mistyped{number}", HERE, Outcome.RIGHT, 0)
+    assert spray(table, HERE, 0, 100) == throttle.FREE_NAMES + 1
+    for number in range(5):  # an account of one's own is no way to go on
+        table.finish(f"mistyped{number}", HERE, Outcome.RIGHT, 0)
+    assert table.begin("anna", HERE, 0).refuse_ms
+
+
+def test_many_people_behind_one_address_come_back_at_once_and_a_few_of_them_with_old_passwords() -> None:
+    table, now_ms = Throttle(), 0
+    for _ in range(10):  # the few try again and again
+        for number in range(500):
+            account, old = f"user{number}", number % 50 == 0
+            if not (found := table.begin(account, HERE, now_ms)).refuse_ms:
+                table.finish(account, HERE, Outcome.WRONG if old else Outcome.RIGHT, now_ms)
+            assert old or not found.refuse_ms
+        now_ms += 1_000
+
+
+def test_the_more_names_have_failed_the_fewer_are_tried_at_once() -> None:
+    def at_once(failed: int) -> int:
+        table = Throttle()
+        assert spray(table, HERE, 0, failed) == failed
+        return sum(not table.begin(f"burst{number}", HERE, 0).refuse_ms for number in range(100))
+
+    assert [at_once(failed) for failed in (0, 1, 10, throttle.FREE_NAMES - 1)] == [throttle.AT_ONCE, 38, 20, 2]
+
+
+def test_names_that_failed_long_ago_are_forgotten() -> None:
+    table = Throttle()
+    assert spray(table, HERE, 0, 100) == throttle.FREE_NAMES + 1
+    assert table.begin("anna", HERE, throttle.FORGET_MS) == throttle.Decision(0, 0)

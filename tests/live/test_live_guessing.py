@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from dataclasses import replace
+from ipaddress import ip_network
 from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bouncer.throttle import Throttle
-from tests.support.house import Attached
+from bouncer.config import Web
+from bouncer.endpoints import parse_http
+from bouncer.entrance import WRONG
+from bouncer.throttle import FREE_NAMES, Throttle
+from tests.support.house import PASSWORD, Attached
+from tests.web.panelkit import Browser
+from web.app import start_panel
 
 if TYPE_CHECKING:
     from tests.support.house import House
@@ -61,3 +68,35 @@ async def test_three_failures_end_the_connection_whatever_the_mechanism(house: H
     attempt = (f"AUTHENTICATE {mechanism}", f"AUTHENTICATE {base64.b64encode(word).decode() or '+'}")
     _, said = await refused(house, "CAP LS", *attempt * 6)
     assert sum(" 904 " in line for line in said) == 3
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning")  # as in the panel's own tests
+async def test_one_word_tried_on_many_names_is_slowed_on_irc_and_panel_alike(house: House) -> None:
+    """From one network, whether the names are anybody's; an app password and another network let in meanwhile."""
+    alice = await house.user("alice")
+    call = house.supervisor.service
+    _, secret = await call.tokens.create(alice)
+    config = replace(call.config, web=Web(parse_http("http://127.0.0.1:0"), trusted_proxies=(ip_network("127.0.0.1"),)))
+    panel = await start_panel(config, call)
+    browser = Browser(panel.address)
+    try:
+        for number in range(2):  # they have mistyped, and are in
+            name = f"user{number}"
+            await house.user(name)
+            assert (await browser.sign_in(name, "wrong")).status == 422
+            assert (await browser.sign_in(name, PASSWORD)).status == 303
+        for number in range(FREE_NAMES // 2):
+            assert (await browser.sign_in(f"nobody{number}", "sesame")).status == 422
+            assert WRONG in (await refused(house, f"PASS user{number}:sesame"))[1][0]
+        assert WRONG in (await refused(house, "PASS user19:sesame"))[1][0]
+        assert "too many attempts" in (await refused(house, f"PASS alice:{PASSWORD}"))[1][0]
+        assert (await browser.sign_in("alice", PASSWORD)).status == 429
+        client = await Attached.connect(house.port, "alice", password=secret)
+        house.clients.append(client)
+        await client.until(" 001 ")
+        elsewhere = {"X-Forwarded-For": "192.0.2.1"}
+        answer = await browser.post("/session", {"name": "alice", "password": PASSWORD}, elsewhere)
+        assert answer.status == 303
+    finally:
+        await browser.close()
+        await panel.close()
