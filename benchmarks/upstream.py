@@ -43,8 +43,9 @@ class Counter:
         self.expected = expected
         self.all_in = asyncio.Event()
 
-    def lines(self, lines: list[Message]) -> None:
+    def lines(self, lines: list[Message]) -> int:
         self.count += len(lines)
+        return len(lines)
 
     def registered(self) -> None:
         self.expected -= 1

@@ -88,6 +88,11 @@ class Batch:
         self.released = False
         self.submitted_at = 0.0
 
+    @property
+    def statements(self) -> int:
+        """How many statements its changes are: one may be carried out with many parameters."""
+        return sum(len(change.params) if isinstance(change.params, list) else 1 for change in self.changes)
+
 
 def ignore_release(_batch: Batch, _stored: bool) -> None:
     """The `release` of a batch nobody waits for."""
@@ -190,7 +195,7 @@ class Journal:
             self._lose(queue, batch)
         queue.batches.append(batch)
         queue.rows += len(batch.rows)
-        queue.changes += len(batch.changes)
+        queue.changes += batch.statements
         if queue.reason:
             self._release_live(queue)
             return
@@ -277,7 +282,7 @@ class Journal:
         for batch in batches:
             queue.batches.popleft()
             queue.rows -= len(batch.rows)
-            queue.changes -= len(batch.changes)
+            queue.changes -= batch.statements
             self.stats.rows += len(batch.rows)
             if not batch.released:
                 self._release(batch, stored=True)

@@ -9,7 +9,7 @@ Kind = Literal[
     "ctcp",  # a CTCP request or reply other than ACTION: for programs, not for history
     "join", "part", "quit", "kick", "nick", "topic", "mode", "invite", "rename",  # events
     "topic-is",  # 331, 332, 333: the state has learned a topic nobody set just now
-    "names-end",  # the roster of a channel is complete, or was corrected
+    "names",  # the roster of a channel is told, or was corrected
     "away", "account", "chghost", "setname",  # news of a person
     "isupport", "motd-end",  # 005; 376 and 422
     "numeric",  # any other reply
@@ -31,7 +31,7 @@ class Applied:
               invited to, the away message (its lack: back)
     nick      the subject: the source, the kicked, the invited, the new nick of NICK
     roster    (channel, nick, mode letters highest first) of members whose letters changed
-    members   of names-end: (nick, mode letters) of all members
+    members   of names: (nick, mode letters) of those who are new or have other letters
     """
 
     __slots__ = ("channels", "is_channel", "kind", "me", "members", "nick", "own", "roster", "target", "text")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_MODES = 128
 """Mode letters kept of a channel or of us: far beyond any real network."""
+LONGEST_MODE_PARAM = 300
+"""Characters; a mode with a longer parameter is not kept."""
 
 
 class ChannelState:
@@ -23,7 +25,7 @@ class ChannelState:
     """
 
     __slots__ = (
-        "changed", "created_at", "members", "modes", "modes_known",
+        "created_at", "members", "modes", "modes_known",
         "name", "names_complete", "topic", "topic_at", "topic_by",
     )  # fmt: skip
 
@@ -37,7 +39,6 @@ class ChannelState:
         self.modes_known = False  # 324 has come
         self.members: FoldDict[str] = FoldDict(casemap)
         self.names_complete = False
-        self.changed = False  # since the last names-end
 
     def mode_params(self) -> list[str]:
         """The modes as the parameters of a MODE or 324: ["+lnt", "5"]."""
@@ -60,6 +61,6 @@ class ChannelState:
                 continue
             elif not change.add:
                 self.modes.pop(change.letter, None)
-            elif len(self.modes) < MAX_MODES:
+            elif len(self.modes) < MAX_MODES and len(change.arg or "") <= LONGEST_MODE_PARAM:
                 self.modes[change.letter] = change.arg
         return [(self.name, nick, letters) for nick, letters in changed.items()]

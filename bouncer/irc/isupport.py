@@ -18,6 +18,8 @@ _KEY = re.compile(r"\A[A-Za-z0-9./_-]{1,64}\Z")
 _PREFIX = re.compile(r"\A\(([^()]*)\)(.*)\Z")
 # A network with more than these is broken or hostile; real ones have about 50.
 _MAX_TOKENS = 256
+_MAX_LETTERS = 64
+"""Of modes of one type, or symbols: each is looked for in them, so a hostile network could make that long."""
 
 _DEFAULTS = {
     "CASEMAPPING": "rfc1459",
@@ -46,8 +48,8 @@ class Isupport:
         self._tokens: dict[str, str | None] = {}
         self._derive()
 
-    def apply(self, params: Sequence[str]) -> list[str]:
-        """Take in the parameters of one 005: nick, tokens, closing words.
+    def apply(self, params: Sequence[str], *, same_casemap: bool = False) -> list[str]:
+        """Take in the parameters of one 005: nick, tokens, closing words. `same_casemap`: names are folded as before.
 
         Gives the tokens that changed, as they would be told to a client (`KEY=value`, `KEY`, `-KEY`). Odd tokens are
         passed over, the rest of their line counts.
@@ -72,7 +74,10 @@ class Isupport:
             self._tokens[key] = new
             changed.append(token)
         if changed:
+            casemap = self.casemap
             self._derive()
+            if same_casemap:
+                self.casemap = casemap
         return changed
 
     def get(self, key: str) -> str | None:
@@ -144,17 +149,18 @@ class Isupport:
 
     def _derive(self) -> None:
         self.casemap = casemap(self._value("CASEMAPPING"))
-        self.chantypes = self._value("CHANTYPES")
+        self.chantypes = self._value("CHANTYPES")[:_MAX_LETTERS]
         found = _PREFIX.match(self._value("PREFIX"))
         if self.get("PREFIX") == "":
             self.prefix = ("", "")
-        elif found and len(found[1]) == len(found[2]):
+        elif found and len(found[1]) == len(found[2]) <= _MAX_LETTERS:
             self.prefix = (found[1], found[2])
         else:
             self.prefix = ("ov", "@+")
-        lists, always, setting, flags, *_ = [*self._value("CHANMODES").split(","), "", "", ""]
+        types = (letters[:_MAX_LETTERS] for letters in self._value("CHANMODES").split(",", 4))
+        lists, always, setting, flags, *_ = [*types, "", "", ""]
         self.chanmodes = (lists, always, setting, flags)
-        self.statusmsg = self.get("STATUSMSG") or ""
+        self.statusmsg = (self.get("STATUSMSG") or "")[:_MAX_LETTERS]
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bouncer.irc import modes
 from bouncer.irc.applied import ISUPPORT, MOTD_END, NUMERIC, OTHER, Applied, Kind
-from bouncer.irc.casemap import FoldDict
 from bouncer.irc.channel import MAX_MODES, ChannelState
 from bouncer.irc.isupport import Isupport
 from bouncer.irc.message import is_middle, split_source
+from bouncer.irc.roster import LONGEST_NAME, LONGEST_USERHOST, Roster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from bouncer.irc.message import Message
 
 __all__ = ["Applied", "ChannelState", "Kind", "NetworkState"]
-
-# Far beyond any real network: a hostile one shall not fill our memory with names.
-MAX_CHANNELS = 1024
-MAX_USERS = 100_000
 
 _CTCP = "\x01"
 _ACTION = "\x01ACTION"
@@ -36,12 +32,13 @@ class NetworkState:
     our own mode letters, `registered` says that 001 has come.
     """
 
-    __slots__ = ("away", "channels", "host", "isupport", "nick", "registered", "umodes", "user", "users")
+    __slots__ = ("_roster", "away", "channels", "host", "isupport", "nick", "registered", "umodes", "user", "users")
 
     def __init__(self, nick: str = "") -> None:
         self.isupport = Isupport()
-        self.channels: FoldDict[ChannelState] = FoldDict(self.isupport.casemap)
-        self.users: FoldDict[str] = FoldDict(self.isupport.casemap)
+        self._roster = Roster(self.isupport.casemap)
+        self.channels = self._roster.channels
+        self.users = self._roster.users
         self.nick = nick
         self.user = ""
         self.host = ""
@@ -51,8 +48,7 @@ class NetworkState:
 
     def reset(self) -> None:
         """The connection is gone: keep the nick and what ISUPPORT said (until the next 001), forget the rest."""
-        self.channels.clear()
-        self.users.clear()
+        self._roster.clear()
         self.user = self.host = self.umodes = ""
         self.away = self.registered = False
 
@@ -77,10 +73,7 @@ class NetworkState:
         """Display names of the channels we share with `nick`; all of ours if it is us."""
         if self.is_own(nick):
             return tuple(channel.name for channel in self.channels.values())
-        if nick not in self.users:
-            return ()
-        folded = self.isupport.casemap.fold(nick)
-        return tuple(channel.name for channel in self.channels.values() if channel.members.has_folded(folded))
+        return self._roster.common(nick)
 
     # What somebody says
 
@@ -102,9 +95,7 @@ class NetworkState:
         source = msg.source or ""
         nick, person, userhost = source.partition("!")
         if person:
-            known = self.users.find(nick)
-            if known is not None and known != userhost:
-                self.users[nick] = userhost
+            self._roster.see(nick, userhost)
         if text[:1] == _CTCP:
             word, _blank, rest = text.removesuffix(_CTCP).partition(" ")
             kind, text = ("action", rest) if word == _ACTION and kind == "privmsg" else ("ctcp", text)
@@ -130,17 +121,18 @@ class NetworkState:
         joined: list[str] = []
         for name in msg.param(0).split(","):
             channel = self.channels.find(name)
-            if own and is_middle(name) and len(self.channels) < MAX_CHANNELS:
-                if user and host:
-                    self.user, self.host = user, host
-                # A second JOIN of ours means that we missed leaving: begin anew.
-                if channel is not None:
-                    self._remove(channel, nick)
-                channel = self.channels[name] = ChannelState(name, self.isupport.casemap)
+            if own and is_middle(name):
+                self._is_at(user, host)
+                channel = self._roster.enter(name)
             if channel is not None:
-                self._add_member(channel, nick, "", f"{user}@{host}" if user and host else "")
+                self._roster.add(channel, nick, "", f"{user}@{host}" if user and host else "")
                 joined.append(channel.name)
         return self._event("join", nick, "", joined, own=own)
+
+    def _is_at(self, user: str, host: str) -> None:
+        """Our own user name and host."""
+        if user and host and len(user) + len(host) < LONGEST_USERHOST:
+            self.user, self.host = user, host
 
     def _part(self, msg: Message, _: int) -> Applied:
         nick = msg.nick
@@ -166,19 +158,19 @@ class NetworkState:
     def _quit(self, msg: Message, _: int) -> Applied:
         nick = msg.nick
         common = self.common(nick)
-        for name in common:
-            self._remove(self.channels[name], nick)
+        if self.is_own(nick):
+            self._roster.clear()
+        else:
+            self._roster.quit(nick)
         return Applied("quit", nick, "", msg.param(0), common, own=self.is_own(nick), me=self.is_own(nick))
 
     def _nick(self, msg: Message, _: int) -> Applied:
         old, new = msg.nick, msg.param(0)
-        if not old or not is_middle(new):
+        if not old or not is_middle(new) or len(new) > LONGEST_NAME:
             return OTHER
         own = self.is_own(old)
         common = self.common(old)
-        for name in common:
-            self.channels[name].members.rename(old, new)
-        self.users.rename(old, new)
+        self._roster.rename(old, new)
         if own:
             self.nick = new
         return Applied("nick", new, "", new, common, own=own, me=own)
@@ -188,6 +180,7 @@ class NetworkState:
         if channel is None:
             return NUMERIC
         marks = self.isupport.prefix[1]
+        news: list[tuple[str, str]] = []
         for entry in msg.param(3).split(" "):
             mask = entry.lstrip(marks) if marks else entry
             if not mask:
@@ -198,42 +191,24 @@ class NetworkState:
             # A list without multi-prefix shows the highest letter only: it takes nothing from those known.
             if known is not None and (known == shown or (len(shown) == 1 and known[:1] == shown)):
                 shown = known
-            self._add_member(channel, nick, shown, userhost)
-        return NUMERIC
+            if self._roster.add(channel, nick, shown, userhost):
+                news.append((nick, shown))
+        if not news:
+            return NUMERIC
+        return Applied("names", "", channel.name, "", (channel.name,), is_channel=True, members=tuple(news))
 
     def _endofnames(self, msg: Message, _: int) -> Applied:
         channel = self.channels.find(msg.param(1))
-        if channel is None or (channel.names_complete and not channel.changed):
-            return NUMERIC
-        channel.names_complete = True
-        channel.changed = False
-        return Applied(
-            "names-end", "", channel.name, "", (channel.name,), is_channel=True, members=tuple(channel.members.items())
-        )
-
-    def _add_member(self, channel: ChannelState, nick: str, letters: str, userhost: str) -> None:
-        members = channel.members
-        if not nick or (len(self.users) >= MAX_USERS and nick not in self.users):
-            return
-        if members.find(nick) != letters:
-            members[nick] = letters
-            channel.changed = True
-        if userhost or nick not in self.users:
-            self.users[nick] = userhost
+        if channel is not None:
+            channel.names_complete = True
+        return NUMERIC
 
     def _remove(self, channel: ChannelState, nick: str) -> None:
-        """Take `nick` off a channel and forget whom we no longer share one with; a channel we leave goes as a whole."""
+        """Take `nick` off a channel; one that we leave goes as a whole."""
         if self.is_own(nick):
-            del self.channels[channel.name]
-            gone = channel.members.folded()
+            self._roster.leave(channel)
         else:
-            if channel.members.pop(nick, None) is None:
-                return
-            gone = {self.isupport.casemap.fold(nick)}
-        for other in self.channels.values():
-            gone = other.members.absent(gone)
-        for folded in gone:
-            self.users.pop_folded(folded)
+            self._roster.remove(channel, nick)
 
     def _event(
         self, kind: Kind, nick: str, text: str, channels: list[str], *, own: bool, me: bool | None = None
@@ -247,7 +222,12 @@ class NetworkState:
     def _rename(self, msg: Message, _: int) -> Applied:
         """https://ircv3.net/specs/extensions/channel-rename ."""
         channel, new = self.channels.find(msg.param(0)), msg.param(1)
-        if channel is None or not is_middle(new) or (new in self.channels and self.channels[new] is not channel):
+        if (
+            channel is None
+            or not is_middle(new)
+            or len(new) > LONGEST_NAME
+            or (new in self.channels and self.channels[new] is not channel)
+        ):
             return OTHER
         old = channel.name
         self.channels.rename(old, new)
@@ -323,37 +303,29 @@ class NetworkState:
         if self.registered:
             return NUMERIC
         self.isupport.clear()
-        self._refold()
+        self._roster.refold(self.isupport.casemap)
         self.registered = True
-        if is_middle(msg.param(0)):
+        if is_middle(msg.param(0)) and len(msg.param(0)) <= LONGEST_NAME:
             self.nick = msg.param(0)
         # Most servers end their greeting with our mask.
         nick, user, host = split_source(msg.param(1).rpartition(" ")[2])
-        if user and host and nick == self.nick:
-            self.user, self.host = user, host
+        if nick == self.nick:
+            self._is_at(user, host)
         return NUMERIC
 
     def _isupport(self, msg: Message, _: int) -> Applied:
-        self.isupport.apply(msg.params)
-        self._refold()
+        self.isupport.apply(msg.params, same_casemap=not self._roster.refolds)
+        self._roster.refold(self.isupport.casemap)
         return ISUPPORT
-
-    def _refold(self) -> None:
-        mapping = self.isupport.casemap
-        if self.channels.casemap is not mapping:
-            self.channels.refold(mapping)
-            self.users.refold(mapping)
-            for channel in self.channels.values():
-                channel.members.refold(mapping)
 
     def _motd_end(self, _msg: Message, _: int) -> Applied:
         return MOTD_END
 
     def _visiblehost(self, msg: Message, _: int) -> Applied:
-        user, at, host = msg.param(1).rpartition("@")
-        self.host = host
-        if at and user:
-            self.user = user
+        user, _at, host = msg.param(1).rpartition("@")
+        if len(user) + len(host) < LONGEST_USERHOST:
+            self.host = host
+            self.user = user or self.user
         return NUMERIC
 
     def _away_is(self, msg: Message, _: int) -> Applied:
@@ -362,8 +334,8 @@ class NetworkState:
 
     def _whoreply(self, msg: Message, _: int) -> Applied:
         nick, user, host = msg.param(5), msg.param(2), msg.param(3)
-        if user and host and nick in self.users:
-            self.users[nick] = f"{user}@{host}"
+        if user and host:
+            self._roster.see(nick, f"{user}@{host}")
         return NUMERIC
 
     # News of people
@@ -399,10 +371,9 @@ class NetworkState:
         nick, user, host = msg.nick, msg.param(0), msg.param(1)
         if not user or not host:
             return OTHER
-        if nick in self.users:
-            self.users[nick] = f"{user}@{host}"
+        self._roster.see(nick, f"{user}@{host}")
         if self.is_own(nick):
-            self.user, self.host = user, host
+            self._is_at(user, host)
         return self._news("chghost", msg)
 
     _HANDLERS: ClassVar[dict[str, Callable[[NetworkState, Message, int], Applied]]] = {

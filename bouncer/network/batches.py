@@ -21,6 +21,8 @@ MAX_OPEN = 64
 MAX_PARTS = 1_000
 MAX_BYTES = 256 * 1024
 """Of one multiline message, with tags: what is beyond is left out."""
+MAX_ALL_BYTES = 1024 * 1024
+"""Of all multiline messages that are open, likewise."""
 
 
 class Place(NamedTuple):
@@ -90,8 +92,10 @@ class Batches:
         batch = self._open.get(msg.tags.get("batch", ""))
         if batch is None or batch.kind not in MULTILINE:
             return False
-        batch.size += len(msg.raw)
-        if len(batch.parts) < MAX_PARTS and batch.size <= MAX_BYTES:
+        size = len(msg.raw)
+        full = sum(one.size for one in self._open.values()) + size > MAX_ALL_BYTES
+        if len(batch.parts) < MAX_PARTS and batch.size + size <= MAX_BYTES and not full:
+            batch.size += size
             batch.parts.append((Part(msg.param(1), CONCAT in msg.tags), msg))
         return True
 

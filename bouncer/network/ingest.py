@@ -26,6 +26,8 @@ _REACTIONS = ("+draft/persist", "+draft/react", "+draft/reply", "+draft/unreact"
 """Client tags that make a TAGMSG part of the conversation; typing and the like passes."""
 
 _PASSING = frozenset({"time", "msgid", "batch", "label"})
+_REMEMBERED_TAGS = 300
+"""Characters of one line's tags."""
 
 
 @lru_cache(maxsize=512)
@@ -72,8 +74,8 @@ class Ingest:
             self._redacted(batch, msg, done)
         elif kind == "topic-is":
             self._topic(batch, done.target)
-        elif kind == "names-end":
-            self._roster(batch, done.target, done.members)
+        elif kind == "names":
+            self._names(batch, done.target, done.members)
         return first if len(batch.rows) > first else -1
 
     def _again(self, done: Applied, msgid: str) -> bool:
@@ -134,7 +136,11 @@ class Ingest:
     def _tags(self, msg: Message) -> str | None:
         """The tags to keep, as JSON; those with a column of their own, or none of anybody's business later, are not."""
         kept = tuple([item for item in msg.tags.items() if item[0] not in _PASSING])
-        return _json(kept, self.encoding) if kept else None
+        if not kept:
+            return None
+        # So many are not met twice, and a hostile network could fill tens of megabytes with them.
+        short = sum(len(key) + len(value) for key, value in kept) <= _REMEMBERED_TAGS
+        return (_json if short else _json.__wrapped__)(kept, self.encoding)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -157,7 +163,9 @@ class Ingest:
             if done.me:
                 yield Change(sql.CHANNEL_JOINED, (server, self.text(channel), folded))
                 yield Change(sql.ROSTER_CLEAR, (server, folded))
-            yield Change(sql.ROSTER_PUT, (self.fold(done.nick), nick, "", server, folded))
+            known = self._state.channels.find(channel)
+            if known is not None and done.nick in known.members:  # there is room for so many
+                yield Change(sql.ROSTER_PUT, (self.fold(done.nick), nick, "", server, folded))
         elif kind in ("part", "kick", "quit"):
             if done.me and kind != "quit":
                 yield Change(sql.CHANNEL_PARTED if kind == "part" else sql.CHANNEL_LEFT, (server, folded))
@@ -211,9 +219,9 @@ class Ingest:
         by = (self.text(known.topic_by or "") or None, known.topic_at or None, self.server_id, folded)
         batch.changes.append(Change(sql.CHANNEL_TOPIC_BY, by))
 
-    def _roster(self, batch: Batch, channel: str, members: tuple[tuple[str, str], ...]) -> None:
+    def _names(self, batch: Batch, channel: str, members: tuple[tuple[str, str], ...]) -> None:
+        """The roster is emptied when we join, and follows every line: what a 353 adds to it is what is new."""
         folded = self.fold(channel)
-        batch.changes.append(Change(sql.ROSTER_CLEAR, (self.server_id, folded)))
         rows: list[tuple[object, ...]] = [
             (self.fold(nick), self.text(nick), letters, self.server_id, folded) for nick, letters in members
         ]

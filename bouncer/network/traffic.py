@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import calendar
 import logging
 import time
@@ -50,12 +51,14 @@ _msgid = MsgidFactory()
 _HIDDEN = frozenset({"CAP", "AUTHENTICATE", "PING", "ERROR"})
 _NEGOTIATION = _HIDDEN | LOGIN_COMMANDS
 _SPOKEN = frozenset({"privmsg", "notice", "action", "tagmsg", "ctcp"})
-_REPLIES = frozenset({"numeric", "other", "names-end", "topic-is", "isupport", "motd-end"})
+_REPLIES = frozenset({"numeric", "other", "names", "topic-is", "isupport", "motd-end"})
 _NAMES = frozenset({"353", "366"})
 _DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
 _NEWS = frozenset({"account", "away", "chghost", "setname"})
 _EVENTFUL = _NEWS | {"isupport", "join", "nick", "rename"}
 MAX_KEYS = 200
+TURN_S, TURN_ROWS = 0.02, 2_000
+"""What one network may do before others have a turn: a batch that is longer is taken in parts."""
 ODD_LOGGED = 20
 """Lines that made us stumble and are logged; a hostile network could fill the disk with more."""
 
@@ -116,13 +119,19 @@ class Traffic(Replies):
             self.owner.hub.publish(Event("message", self.server_id))
         if any(entry.message.command in ("JOIN", "PART", "KICK", "QUIT", "366") for entry in entries):
             self.owner.hub.publish(Event("roster", self.server_id))
+        for entry in entries:
+            if entry.message.command == "REDACT":
+                self.owner.hub.publish(Event("redacted", self.server_id, as_text(entry.message.param(1))))
 
     # -- a read ----------------------------------------------------------------------------------------------------
 
-    def lines(self, lines: list[Message]) -> None:
-        """All lines of one read: applied to state, routed, and handed to the journal as one batch."""
-        turn = self._turn()
-        for msg in lines:
+    def lines(self, lines: list[Message]) -> int:
+        """The lines of one read: applied to state, routed, and handed to the journal as one batch; how many.
+
+        All of them, unless they take long or are much: one NICK can be a row in each of a thousand channels.
+        """
+        turn, number, clock = self._turn(), 0, asyncio.get_running_loop().time
+        for number, msg in enumerate(lines, 1):
             command = msg.command
             try:
                 if command == "PRIVMSG" and not msg.has_tags:
@@ -130,7 +139,7 @@ class Traffic(Replies):
                 elif command in _NEGOTIATION:
                     self._negotiated(msg, turn)
                 elif command == "PONG" and self._pong(msg, turn):
-                    continue
+                    pass
                 elif command == "BATCH":
                     self._batch(msg, turn)
                 else:
@@ -139,8 +148,11 @@ class Traffic(Replies):
                 self._odd_lines += 1
                 if self._odd_lines <= ODD_LOGGED:
                     log.exception("server %d: a line was passed over: %r", self.server_id, msg.raw[:200])
+            if len(turn.batch.rows) > TURN_ROWS or (number % 16 == 0 and clock() - turn.loop_now > TURN_S):
+                break
         if not turn.empty:
             self._submit(turn.batch)
+        return number
 
     def _negotiated(self, msg: Message, turn: Turn) -> None:
         """A line between the network and us, unless it tells of a login that nobody asked for."""

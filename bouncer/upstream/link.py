@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _ODD_TOLD = 5
 """Odd lines of one connection that are logged and noted; a hostile server could fill the disk with more."""
 _QUIT = "quit"
+MANY_LINES, PIECE_BYTES = 4_000, 8_192
 _CUT_BYTES = 500
 _MAX_CONCEALED = 64
 """More than the connect commands of a server: what is never echoed must not pile up."""
@@ -44,8 +45,8 @@ _MAX_CONCEALED = 64
 class Upstream:
     """One attempt and, if it succeeds, one connection: make an object, await `run` once, throw it away.
 
-    `allow(address) -> bool` is asked about every IP address before it is connected to. `room()` is awaited under flood,
-    before the next read: whoever takes the lines says there when they can take more. `measured` is given each lag (ms).
+    `allow(address) -> bool` is asked about every IP address before it is connected to. `room()` is awaited before the
+    next read: whoever takes the lines says there when they can take more. `measured` is given each lag (ms).
     """
 
     def __init__(
@@ -204,24 +205,38 @@ class Upstream:
                 return
             self._heard_at = loop.time()
             self._connection.acknowledge()
-            self._take(data)
-            more = len(data) == READ_BYTES
+            pieces = _pieces(data)
+            more = len(pieces) > 1 or len(data) == READ_BYTES
             data = b""  # an idle connection keeps nothing of its last read
-            if more:
-                await asyncio.sleep(0)  # others have a turn under flood
-                if self._room is not None:
-                    await self._room()
+            while pieces:
+                await self._take(pieces.pop(0))
+                if more:
+                    await self._turn_of_others()
+            if not more and self._room is not None:
+                await self._room()
 
-    def _take(self, data: bytes) -> None:
+    async def _turn_of_others(self) -> None:
+        """Under flood, so that nobody else waits for one network."""
+        await asyncio.sleep(0)
+        if self._room is not None:
+            await self._room()
+
+    async def _take(self, data: bytes) -> None:
         messages = self._reader.feed(data)
         client = self._client
         for message in messages:
-            if message.command in TAKEN:
+            if message.command in TAKEN and message.command != "PING":
                 client.take(message)
         if self._concealed:
             messages = [one for one in messages if not self._conceals(one)]
-        if messages:
-            self._report("lines", lambda: self._events.lines(messages))
+        while messages:
+            taken = self._handed_on(messages)
+            for message in messages[:taken]:
+                if message.command == "PING":  # answered: all that came before it has been dealt with
+                    client.take(message)
+            messages = messages[taken:]
+            if messages:
+                await self._turn_of_others()
         if client.was_ready and not self._announced:
             self._announced = True
             self._report("registered", self._events.registered)
@@ -236,6 +251,14 @@ class Upstream:
                 self._concealed.remove(said)
                 return True
         return False
+
+    def _handed_on(self, messages: list[Message]) -> int:
+        """How many of them were taken; what raises is not offered again."""
+        try:
+            return max(1, self._events.lines(messages))
+        except Exception:
+            log.exception("a listener failed at lines")
+            return len(messages)
 
     def _report(self, what: str, call: Callable[[], None]) -> None:
         try:
@@ -322,3 +345,10 @@ class Upstream:
         if self._reason is None:
             self._reason = "closed by the server"
         self._ended.set()
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """A read, in parts where its lines are so short and many that looking at them all at once would take long."""
+    if data.count(b"\n") <= MANY_LINES:
+        return [data]
+    return [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]

@@ -72,12 +72,12 @@ class UpstreamEvents(Protocol):
     Nothing raised here ends the connection: it is logged.
     """
 
-    def lines(self, lines: list[Message]) -> None:
-        """Every line that one read completed, in order, once, with its exact bytes in `raw`.
+    def lines(self, lines: list[Message]) -> int:
+        """The lines that one read completed, in order, with their exact bytes in `raw`; how many of them were taken.
 
-        Called after the registration state (nick, capabilities, SASL) has taken all of them in, and once per read that
-        held a line. Left out are only lines no client could be sent (no command, NUL or CR inside, over `LINE_LIMIT`),
-        which are logged, and the network's echo of our own NickServ password.
+        The others are offered again when everybody else has had a turn. Called after the registration state (nick,
+        capabilities, SASL) has taken all of them in. Left out are only lines no client could be sent (no command, NUL
+        or CR inside, over `LINE_LIMIT`), which are logged, and the network's echo of our own NickServ password.
         """
         ...
 

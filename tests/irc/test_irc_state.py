@@ -48,13 +48,14 @@ def test_registration_and_names_give_the_whole_picture() -> None:
     assert dict(state.users) == {"Me": "ident@my.host", "Bob": "b@h", "alice": ""}
 
 
-def test_names_end_brings_the_full_roster_once() -> None:
+def test_names_bring_those_who_are_news_and_no_one_twice() -> None:
     state = NetworkState("me")
-    applied = apply(state, ":me!u@h JOIN #a", ":s 353 me @ #a :@me x", ":s 366 me #a :End")
-    assert (applied.kind, applied.target, applied.channels) == ("names-end", "#a", ("#a",))
+    applied = apply(state, ":me!u@h JOIN #a", ":s 353 me @ #a :@me x")
+    assert (applied.kind, applied.target, applied.channels) == ("names", "#a", ("#a",))
     assert applied.members == (("me", "o"), ("x", ""))
-    assert apply(state, ":s 353 me @ #a :@me x", ":s 366 me #a :End") is NUMERIC
-    assert apply(state, ":s 353 me @ #a :@me x y", ":s 366 me #a :End").kind == "names-end"
+    assert apply(state, ":s 366 me #a :End") is NUMERIC
+    assert apply(state, ":s 353 me @ #a :@me x") is NUMERIC
+    assert apply(state, ":s 353 me @ #a :@me +x y").members == (("x", "v"), ("y", ""))
 
 
 def test_names_asked_again_lose_nothing() -> None:
@@ -251,6 +252,7 @@ def check(state: NetworkState) -> None:
     assert seen == state.users.folded()
     for channel in state.channels.values():
         assert state.nick in channel.members
+    assert state._roster._members == sum(len(channel.members) for channel in state.channels.values())
 
 
 NICKS = st.sampled_from(["Me", "me", "bob", "BOB", "carol", "d[ave"])
@@ -264,6 +266,7 @@ EVENTS = st.one_of(
     st.builds(":x!u@h MODE {} +o-v {} {}".format, CHANNELS, NICKS, NICKS),
     st.builds(":s 353 Me = {} :@{} +{}".format, CHANNELS, NICKS, NICKS),
     st.builds(":s 366 Me {} :End".format, CHANNELS),
+    st.builds(":s 005 Me CASEMAPPING={} :x".format, st.sampled_from(["ascii", "rfc1459", "rfc1459-strict"])),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bouncer.irc.casemap import RFC1459
 from bouncer.irc.message import Message
 from bouncer.network.answering import Labels
-from bouncer.network.batches import MAX_BYTES, MAX_OPEN, Batches
+from bouncer.network.batches import MAX_ALL_BYTES, MAX_BYTES, MAX_OPEN, Batches
 from bouncer.network.entry import Turn
 from bouncer.network.markers import MAX_NAMES, Markers
 
@@ -21,6 +21,15 @@ def test_a_multiline_message_without_end_is_kept_in_part() -> None:
     whole = batches.batch(Message.parse(f"BATCH -m{MAX_OPEN}".encode()), turn, "irc.test", 1.0)
     assert whole is not None
     assert 0 < len(whole.parts) <= MAX_BYTES // len(line)
+
+
+def test_many_multiline_messages_are_kept_in_part_together() -> None:
+    batches, turn, line = Batches(Labels()), Turn(lambda *_: None, 0, 0.0), "x" * 8000
+    for number in range(MAX_OPEN):
+        batches.batch(Message.parse(f"BATCH +m{number} draft/multiline #room".encode()), turn, "irc.test", 1.0)
+        for _ in range(20):
+            assert batches.take(Message.parse(f"@batch=m{number} :a!b@c PRIVMSG #room :{line}".encode()))
+    assert 0 < sum(len(batch.parts) for batch in batches._open.values()) <= MAX_ALL_BYTES // len(line)
 
 
 def test_markers_of_made_up_names_come_to_an_end() -> None:

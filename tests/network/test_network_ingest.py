@@ -7,10 +7,11 @@ import json
 import pytest
 
 from bouncer import journal_sql as sql
+from bouncer.irc import roster
 from bouncer.irc.message import Message
 from bouncer.irc.state import NetworkState
 from bouncer.journal import Batch, MessageRow, ignore_release
-from bouncer.network.ingest import Ingest
+from bouncer.network.ingest import Ingest, _json
 
 SERVER = 7
 
@@ -145,6 +146,35 @@ def test_rosters_follow_people() -> None:
         (sql.ROSTER_PUT, ("third", "third", "v", *where)),
         (sql.ROSTER_REMOVE, (*where, "third")),
     ]
+
+
+def test_of_names_only_the_news_is_written() -> None:
+    file = File()
+    where = (SERVER, "#room")
+    (change,) = file.feed(":irc.test 353 me = #Room :me @Friend new", ":irc.test 366 me #Room :End").changes
+    assert change == (sql.ROSTER_PUT, [("new", "new", "", *where)])
+    again = file.feed(":irc.test 353 me = #Room :me @Friend new", ":irc.test 366 me #Room :End")
+    assert again.changes == []
+
+
+def test_who_there_is_no_room_for_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = File()
+    monkeypatch.setattr(roster, "MAX_USERS", 2)
+    batch = file.feed(":third!t@h JOIN #room")
+    assert (batch.changes, row(batch).message_type) == ([], "join")
+
+
+def test_a_statement_with_many_parameters_counts_as_many() -> None:
+    batch = File().feed(":irc.test 353 me = #Room :a b c", ":Friend!f@h PART #room")
+    assert batch.statements == 4
+
+
+def test_tags_are_remembered_while_they_are_short() -> None:
+    file = File()
+    before = _json.cache_info().currsize
+    line = f"@{';'.join(f'+x{number}={number}' for number in range(200))} :Friend!f@h PRIVMSG #room :hi"
+    assert len(json.loads(row(file.feed(line)).tags or "")) == 200
+    assert _json.cache_info().currsize == before
 
 
 def test_a_new_name_moves_what_belongs_to_the_channel() -> None:

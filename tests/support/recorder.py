@@ -29,6 +29,7 @@ class Recorder:
         self.batches: list[list[Message]] = []
         self.notes: list[tuple[str, str]] = []
         self.registrations = 0
+        self.at_once = 100_000
         self.refused = False
         self.on_lines: Callable[[list[Message]], None] | None = None
         self.upstream = Upstream(ConnectParams(**(defaults | params)), self, allow=allow)
@@ -92,12 +93,14 @@ class Recorder:
 
     # -- UpstreamEvents
 
-    def lines(self, lines: list[Message]) -> None:
-        """Write one batch down."""
-        self.batches.append(lines)
+    def lines(self, lines: list[Message]) -> int:
+        """Write one batch down; `at_once` of it at most."""
+        taken = lines[: self.at_once]
+        self.batches.append(taken)
         self._changed.set()
         if self.on_lines is not None:
-            self.on_lines(lines)
+            self.on_lines(taken)
+        return len(taken)
 
     def registered(self) -> None:
         """Count."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bouncer import tasks
 from bouncer.errors import UnsafeLineError
 from bouncer.upstream import LINE_LIMIT, OUR_PING, is_own_pong
+from bouncer.upstream.link import PIECE_BYTES
 from bouncer.upstream.params import READ_BYTES
 from bouncer.upstream.reader import Reader
 
@@ -263,6 +264,26 @@ async def test_a_flood_leaves_others_their_turn(pair: Pair) -> None:
     assert sum(len(batch) for batch in recorder.batches) == 100_001
     assert max(len(batch) for batch in recorder.batches) <= READ_BYTES // 29 + 2, "one read is one turn"
     assert turns >= len(recorder.batches)
+
+
+async def test_what_is_not_taken_at_once_is_offered_again_in_order(pair: Pair) -> None:
+    peer, recorder = pair
+    recorder.batches.clear()
+    recorder.at_once = 3
+    lines = [f":a!b@c PRIVMSG #room :{number}" for number in range(50)]
+    await peer.send(*lines)
+    await peer.barrier()
+    taken = [message.raw.decode() for batch in recorder.batches for message in batch if message.command == "PRIVMSG"]
+    assert taken == lines
+    assert max(len(batch) for batch in recorder.batches) == 3
+
+
+async def test_lines_that_are_short_and_many_are_looked_at_in_parts(pair: Pair) -> None:
+    peer, recorder = pair
+    await peer.send_bytes(b"A\n" * 50_000)
+    await peer.barrier()
+    assert sum(len(batch) for batch in recorder.batches) == 50_001
+    assert max(len(batch) for batch in recorder.batches) <= PIECE_BYTES // 2
 
 
 lines_of_bytes = st.lists(st.binary(max_size=30).filter(lambda line: not set(line) & {10, 13, 0}), max_size=20)
