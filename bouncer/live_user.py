@@ -174,13 +174,13 @@ class LiveUser:
                 await self.journal.flush(str(self.user_id))
         return found
 
-    def mark_read(self, server_id: int, name: str, time_ms: int) -> bool:
+    async def mark_read(self, server_id: int, name: str, time_ms: int) -> bool:
         """See `service.live.Live.mark_read`."""
         network = self.networks.get(server_id)
         if network is None:
             return False
         if markers.move(network, name, min(time_ms, now_ms())):
-            markers.tell(network, name)
+            await markers.written(network)
         return True
 
     # -- clients ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ https://ircv3.net/specs/extensions/read-marker ; READ is the older name for the 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from bouncer import journal_sql as sql
@@ -13,7 +14,7 @@ from bouncer.commands.history import middle, parse_time
 from bouncer.commands.table import Command
 from bouncer.events import Event
 from bouncer.irc.message import as_text
-from bouncer.journal import Change
+from bouncer.journal import Batch, Change
 from bouncer.network.markers import COMMANDS
 
 if TYPE_CHECKING:
@@ -45,29 +46,50 @@ async def mark_read(session: Session, msg: Message) -> None:
             answer.fail(command, "INVALID_PARAMS", middle(msg.params[1]), "Use timestamp=YYYY-MM-DDThh:mm:ss.sssZ")
             return
         # Nobody has read what is yet to come.
-        if move(network, target, min(time_ms, now_ms())):
-            tell(network, target, session.attachment)
+        move(network, target, min(time_ms, now_ms()), session.attachment)
+    await written(network)
     for cap, line in network.marker_lines(target):
         if dict(COMMANDS)[cap] == command:
             answer.write(line)
 
 
-def move(network: Network, target: str, time_ms: int) -> bool:
-    """Move the marker of a channel or nick forward, in memory and on disk; False when it is there already."""
+def move(network: Network, target: str, time_ms: int, mover: Attachment | None = None) -> bool:
+    """Move the marker of a channel or nick forward; False when it is there already.
+
+    On disk first: what a client, or a page, was told of never goes back. Then it counts, and the clients that know one
+    of the commands are told, but the one that moved it.
+    """
     folded, server = network.fold(target), network.server_id
-    if not network.markers.move(folded, time_ms):
+    if time_ms <= (network.markers.get(folded) or -1):
         return False
     now = now_ms()
-    network.keep(
+
+    def release(_batch: Batch, _stored: bool) -> None:
+        if network.markers.move(folded, time_ms):
+            _tell(network, target, mover)
+            network.owner.hub.publish(Event("message", server))
+
+    changes = [
         Change(sql.MARKER, (folded, as_text(target), time_ms, now, server)),
         Change(sql.MARKER_READ, (now, server, time_ms, server, folded, server, folded)),
-    )
-    network.owner.hub.publish(Event("message", server))
+    ]
+    network.owner.journal.submit(network.tenant_id, Batch(release, changes=changes))
     return True
 
 
-def tell(network: Network, target: str, mover: Attachment | None = None) -> None:
-    """The clients on this network that know one of the commands, but the one that moved the marker."""
+async def written(network: Network) -> None:
+    """Return when what was submitted before is on disk, or has waited for that for `commit_live_ms`."""
+    done = asyncio.get_running_loop().create_future()
+
+    def release(_batch: Batch, _stored: bool) -> None:
+        if not done.done():  # the client is gone
+            done.set_result(None)
+
+    network.owner.journal.submit(network.tenant_id, Batch(release))
+    await done
+
+
+def _tell(network: Network, target: str, mover: Attachment | None) -> None:
     lines = network.marker_lines(target)
     for attachment in network.attachments:
         if attachment is not mover:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bouncer import history, tenant
 from bouncer.supervisor import Supervisor
-from tests.support.house import running
+from tests.support.house import DEADLINE_S, running
 from tests.support.room import ask, on_room, said, stamp
 
 if TYPE_CHECKING:
@@ -129,3 +130,26 @@ async def test_markers_outlive_a_restart_and_count_what_is_unread(
         client = await house.client("alice/net", caps=NEW)
         lines = await client.until(" 366 ")
         assert any(line.endswith(f" MARKREAD #Room timestamp={stamp(99)}") for line in lines)
+
+
+async def test_a_marker_is_on_disk_before_anybody_is_told(house: House, network: ScriptedNetwork) -> None:
+    """Whatever happens then, it never goes back."""
+    await on_room(house, network)
+    new, other = [await house.client("alice/net", caps=NEW) for _ in range(2)]
+    for client in (new, other):
+        await client.until(" 366 ")
+        await client.barrier()
+    house.supervisor.journal._live_s = DEADLINE_S  # a disk as slow as this is another matter
+    tenants, go_on = tenant.installed(), threading.Event()
+    blocked = tenants.call(tenants.worker_index(str(house.ids["alice"])), lambda: go_on.wait(DEADLINE_S))
+    try:
+        new.send(f"MARKREAD #room {LATE}")
+        other.send("CAP LIST")  # the answer to that needs no file
+        assert not [line for line in await other.until(" LIST ") if " MARKREAD " in line]
+        new.send("CAP LIST")
+    finally:
+        go_on.set()
+        await blocked
+    lines = await new.until(" LIST ")
+    assert words(lines)[0] == f"MARKREAD #room {LATE}"
+    assert words(await other.until(" MARKREAD ")) == [f"MARKREAD #room {LATE}"]
