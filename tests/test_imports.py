@@ -28,10 +28,13 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "cli __main__",
     )
 )
-ONLY_IN = {"pydle": {"bouncer/upstream"}, "alembic": {"bouncer/database.py", "migrations", "tenant_migrations"}}
+ONLY_IN = {
+    "pydle": {"bouncer/upstream"},
+    "alembic": {"bouncer/database.py", "migrations", "tenant_migrations", "soak/kill.py"},
+}
 SOURCES = sorted(
     path
-    for top in ("bouncer", "web", "benchmarks", "migrations", "tenant_migrations")
+    for top in ("bouncer", "web", "benchmarks", "soak", "migrations", "tenant_migrations")
     for path in (ROOT / top).rglob("*.py")
 )
 OURS = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"bouncer", "web"}]
