@@ -60,7 +60,8 @@ class Isupport:
         for token in tokens:
             key, equals, value = token.partition("=")
             if key[:1] == "-":
-                if self._tokens.pop(key[1:], "") != "":
+                if key[1:] in self._tokens:
+                    del self._tokens[key[1:]]
                     changed.append(key)
                 continue
             if not _KEY.match(key) or " " in value:

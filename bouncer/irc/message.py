@@ -173,6 +173,8 @@ class Message:
             words = [word for word in words if word]
             if not words:
                 raise MalformedLineError("no command")
+        if words[0][0] in ":@":  # without the tags in front of it, it would be read as tags
+            raise MalformedLineError("no command")
         self.command = words.pop(0).upper()
         if has_trailing:
             words.append(trailing)

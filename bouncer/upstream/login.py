@@ -118,7 +118,7 @@ class SaslClient(CapabilityClient):
             return
         try:
             challenge = base64.b64decode(self._challenge, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one, and so is what is no ASCII
             self._abort("the server's challenge cannot be read")
             return
         self._challenge = ""

@@ -47,6 +47,8 @@ def test_one_bad_token_costs_only_itself() -> None:
     isupport.apply(["me", "PREFIX=", "LAST"])
     assert isupport.prefix == ("", "")
     assert isupport.get("LAST") == ""
+    assert isupport.apply(["me", "-PREFIX", "-PREFIX", END]) == ["-PREFIX"]
+    assert isupport.prefix == ("ov", "@+")
 
 
 def test_a_network_cannot_fill_memory_with_tokens() -> None:

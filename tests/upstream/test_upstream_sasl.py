@@ -213,7 +213,7 @@ async def test_when_services_come_back_we_log_in_then(
 async def test_a_challenge_that_cannot_be_read_or_does_not_end_is_given_up(
     network: ScriptedNetwork, connect: Callable[..., Recorder]
 ) -> None:
-    for challenge in (["!!!"], ["A" * 400] * 50):
+    for challenge in (["!!!"], ["AAA\xe9"], ["A" * 400] * 50):
         recorder = connect(**plain())
         peer = await network.accept()
         await peer.expect("CAP", "LS")
