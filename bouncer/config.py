@@ -87,7 +87,10 @@ def _path(value: object, where: _Where) -> Path:
     text = _text(value, where)
     if not text or "?" in text:  # a "?" would end the path inside a database URL
         where.fail("must be a path, without a question mark")
-    return where.base / Path(text).expanduser()
+    try:
+        return where.base / Path(text).expanduser()
+    except RuntimeError:  # ~somebody, who is nobody here
+        where.fail(f"{text!r} is in the home of a user who is not known here")
 
 
 def _optional_path(value: object, where: _Where) -> Path | None:
@@ -331,7 +334,7 @@ def load(path: Path | None = None, *, without_certificate: bool = False) -> Conf
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         where.fail(f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also digits without end, and brackets in brackets
         where.fail(f"is not TOML: {error}")
     _known(raw, [*_TABLES, "listen"], where, "table")
     tables = {name: _table(_TABLES[name], value, where.at(name)) for name, value in raw.items() if name != "listen"}

@@ -174,6 +174,9 @@ def test_relative_paths_are_relative_to_the_file_wherever_one_stands(
     ("text", "words"),
     [
         ("a = ", "is not TOML: "),
+        (f"a = {'1' * 5000}", "is not TOML: "),
+        (f"a = {'[' * 5000}", "is not TOML: "),
+        ('[storage]\npath = "~nobody-here/x"', "storage.path: '~nobody-here/x' is in the home of "),
         ("[flod]", "flod: unknown table; did you mean flood?"),
         ("[zzz]", "zzz: unknown table; there are flood, history, limits, listen, log, "),
         ("[flood]\nbrust = 1", "flood.brust: unknown key; did you mean burst?"),
