@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # What the tests run beside Python: networks, clients, a browser, and the tools that look at the results.
 SYSTEM_PACKAGES := ngircd inspircd atheme-services irssi catgirl weechat-headless weechat-plugins tmux openssl sqlite3 systemd procps
 
-.PHONY: run test setup-dev lint format bench wheel lock clean
+.PHONY: run test setup-dev lint format bench fuzz wheel lock clean
 
 run:
 	@scripts/setup run
@@ -33,6 +33,11 @@ format: setup-dev
 
 bench: setup-dev
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+# Half an hour on two cores by default; ARGS="session --minutes 2 --jobs 1" for less, a crash leaves its input here.
+fuzz: setup-dev
+	@scripts/setup fuzz
+	@$(PYTHON) -m fuzz $(ARGS)
 
 wheel:
 	@scripts/setup run

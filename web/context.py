@@ -44,7 +44,9 @@ def render(
     request: web.Request, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
 ) -> web.Response:
     """A page or fragment from a template, which also gets `user` (`SignedIn` or None) and `path`."""
-    here = {"user": request.get(SIGNED_IN), "path": request.path, "notices": request.get(NOTICES, 0)}
+    user = request.get(SIGNED_IN)
+    warning = service(request).caretaker.warning(user.id) if user is not None else ""
+    here = {"user": user, "path": request.path, "notices": request.get(NOTICES, 0), "storage": warning}
     values = {**here, **(context or {})}
     return aiohttp_jinja2.render_template(template, request, values, status=status)
 
@@ -80,6 +82,11 @@ async def form(request: web.Request) -> dict[str, str]:
     body = await request.read()
     if SIGNED_IN not in request and len(body) > STRANGERS_BYTES:
         raise web.HTTPRequestEntityTooLarge(max_size=STRANGERS_BYTES, actual_size=len(body))
+    return fields_of(body)
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form's body; HTTPBadRequest where it cannot be decoded or has too many."""
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError as error:
