@@ -389,10 +389,16 @@ def _listeners(raw: object, where: _Where) -> tuple[Endpoint, ...]:
         where.fail("must be one or more tables: [[listen]]")
     found: list[Endpoint] = []
     for item in raw:
-        _known(item, ["uri"], where)
+        _known(item, ["uri", "trusted_proxies"], where)
         if "uri" not in item:
             where.fail(f"each [[listen]] needs a uri: {LISTEN_FORMS}")
-        found.append(_listen_uri(item["uri"], where.at("uri")))
+        endpoint = _listen_uri(item["uri"], where.at("uri"))
+        if "trusted_proxies" in item:
+            trusted = where.at("trusted_proxies")
+            if not endpoint.proxy:
+                trusted.fail(f"{endpoint.uri!r} has no ?proxy=1, so nobody is asked where a connection comes from")
+            endpoint = replace(endpoint, trusted=_networks(item["trusted_proxies"], trusted))
+        found.append(endpoint)
     return tuple(found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,30 +12,27 @@ from bouncer.clock import now_ms
 from bouncer.commands.bouncer import NETWORKS, find
 from bouncer.downstream import Client
 from bouncer.entrance import Entrance
-from bouncer.errors import CommandError, ConfigError, RefusedError
+from bouncer.errors import CommandError, RefusedError
 from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState
 from bouncer.irc import numerics
 from bouncer.irc.lines import split_text
 from bouncer.journal import Journal, Trouble
+from bouncer.listeners import FULL, Listeners
 from bouncer.live_user import LiveUser
 from bouncer.looplag import LoopLag
 from bouncer.service import Service
 from bouncer.service.bouncerserv import BouncerServ
 from bouncer.service.live import DISCONNECTED
 from bouncer.service.outbound import refusal
-from bouncer.throttle import prefix
-from bouncer.tls import ServerTls
-from bouncer.transport import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-    from pathlib import Path
 
     from bouncer.config import Config
     from bouncer.database import MainDatabase
     from bouncer.downstream import Admission, Challenge
-    from bouncer.endpoints import Endpoint
     from bouncer.events import Reply
+    from bouncer.gate import Ticket
     from bouncer.irc.entering import Attempt, Login, Onward
     from bouncer.irc.message import Message
     from bouncer.models.main import User
@@ -67,10 +63,9 @@ class Supervisor:
         self.users: dict[int, LiveUser] = {}
         self._bouncerserv = BouncerServ(self.service)
         self._entrance = Entrance(self.service)
-        self._listeners: dict[str, tuple[asyncio.Server, str]] = {}
-        self._tls: ServerTls | None = None
+        self.listeners = Listeners(config, self._serve)
         self._clients = tasks.Group()
-        self._registering: dict[str, int] = {}
+        self._tickets: dict[int, Ticket] = {}
         self._entering: dict[int, Client] = {}
         self._hubs: dict[int, Hub] = {}
         self._by_client: dict[int, LiveUser] = {}
@@ -82,7 +77,7 @@ class Supervisor:
     @property
     def listening(self) -> list[str]:
         """URIs of the listeners, with real ports."""
-        return [uri for _, uri in self._listeners.values()]
+        return self.listeners.uris
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -90,7 +85,7 @@ class Supervisor:
         """Open the listeners, then bring every enabled user to life."""
         self._lag.start()
         self.journal.start()
-        await self._listen(self.config)
+        await self.listeners.follow(self.config)
         users = [user.id for user in await self.service.users.list() if user.enabled]
         gate = asyncio.Semaphore(START_AT_ONCE)
 
@@ -105,94 +100,45 @@ class Supervisor:
 
     async def stop(self, reason: str) -> None:
         """No new clients, ERROR to those attached, QUIT to the networks, and the journal on disk."""
-        for server, _ in self._listeners.values():
-            server.close()
+        await self.listeners.close()
         await asyncio.gather(*(user.stop(reason) for user in self.users.values()), return_exceptions=True)
+        await self.listeners.end()
         await self._clients.cancel()
         await self.journal.close()
         self._lag.stop()
-        self._listeners.clear()
 
     async def reload(self, config: Config) -> None:
         """Follow a configuration read again: certificates, listeners, flood limits, timeouts; nobody is dropped."""
-        await self._listen(config)
+        await self.listeners.follow(config)
         self.config = config
         for user in self.users.values():
             user.configure(config)
 
-    # -- listeners -------------------------------------------------------------------------------------------------
-
-    async def _listen(self, config: Config) -> None:
-        cert, key = config.tls.cert, config.tls.key
-        if cert is not None and key is not None:
-            if self._tls is None:
-                self._tls = await asyncio.to_thread(ServerTls, cert, key)
-            else:
-                await asyncio.to_thread(self._tls.reload, cert, key)
-        wanted = {endpoint.uri: endpoint for endpoint in config.listen}
-        for uri, endpoint in wanted.items():
-            if uri not in self._listeners:
-                self._listeners[uri] = await self._open(endpoint)
-        for uri in [uri for uri in self._listeners if uri not in wanted]:
-            server, _ = self._listeners.pop(uri)
-            server.close()
-
-    async def _open(self, endpoint: Endpoint) -> tuple[asyncio.Server, str]:
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tls = endpoint.tls or endpoint.path is not None
-            stream = Stream(reader, writer, self.config.limits.client_line_bytes, tls=tls)
-            if (client := self._accept(stream)) is not None:
-                self._clients.spawn(self._serve(client), name=f"client-{client.id}")
-
-        try:
-            if endpoint.path is not None:
-                await asyncio.to_thread(_clear, endpoint.path)
-                server: asyncio.Server = await asyncio.start_unix_server(connected, path=str(endpoint.path))
-                await asyncio.to_thread(endpoint.path.chmod, 0o600)
-                return server, endpoint.uri
-            context = self._tls.context if endpoint.tls and self._tls is not None else None
-            server = await asyncio.start_server(connected, endpoint.host, endpoint.port, ssl=context)
-        except OSError as error:
-            why = (
-                "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on: {error.strerror or error}"
-            )
-            raise ConfigError(f"listen: {endpoint.uri} {why}") from error
-        port = server.sockets[0].getsockname()[1]
-        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-        return server, f"{endpoint.scheme}://{host}:{port}"
+    # -- clients that come -----------------------------------------------------------------------------------------
 
     async def serve(self, transport: Transport) -> None:
         """Serve a client that came by another door than the listeners, to its end."""
-        if (client := self._accept(transport)) is not None:
-            await self._clients.spawn(self._serve(client), name=f"client-{client.id}")
+        ticket = self.listeners.enter(transport.address)
+        if ticket is None:
+            transport.write(FULL)
+            transport.close()
+            return
+        try:
+            await self._clients.spawn(self._serve(transport, ticket), name="arrival")
+        finally:
+            ticket.leave()
 
-    def _accept(self, transport: Transport) -> Client | None:
+    async def _serve(self, transport: Transport, ticket: Ticket) -> None:
         client = Client(transport, self, self.config)
-        limits = self.config.limits
-        where = _neighbours(client.address)
-        here = self._registering.get(where, 0)
-        if sum(self._registering.values()) >= limits.registering_total or here >= limits.registering_per_address:
-            client.drop("Too many connections are registering; try again later")
-            return None
-        self._registering[where] = here + 1
+        if (task := asyncio.current_task()) is not None:
+            task.set_name(f"client-{client.id}")
+        self._tickets[client.id] = ticket
         self._entering[client.id] = client
-        return client
-
-    async def _serve(self, client: Client) -> None:
         try:
             await client.run()
         finally:
             self._entering.pop(client.id, None)
-            if client.registered is None:
-                self._registered(client)
-
-    def _registered(self, client: Client) -> None:
-        where = _neighbours(client.address)
-        left = self._registering.get(where, 0) - 1
-        if left > 0:
-            self._registering[where] = left
-        else:
-            self._registering.pop(where, None)
+            self._tickets.pop(client.id, None)
 
     # -- Door: what a client asks of the house ---------------------------------------------------------------------
 
@@ -245,7 +191,8 @@ class Supervisor:
 
     async def attach(self, client: Client) -> None:
         """Bind a registered client to its user and network."""
-        self._registered(client)
+        if (ticket := self._tickets.pop(client.id, None)) is not None:
+            ticket.leave()
         registered = client.registered
         user = self.users.get(client.user_id)
         if registered is None or user is None:
@@ -436,14 +383,3 @@ class Supervisor:
 async def _apart(work: Coroutine[object, object, None], name: str) -> None:
     """Run in a task without the caller's tenant (an admin's command may concern another user), and wait for it."""
     await tasks.spawn(work, name=name)
-
-
-def _neighbours(address: str) -> str:
-    """Whose connections count as one's: in IPv6 everybody has a whole /64 of addresses."""
-    return prefix(address) if ":" in address else address
-
-
-def _clear(path: Path) -> None:
-    """Remove the socket a killed bouncer left; the storage lock says that it is nobody's."""
-    if path.is_socket():
-        path.unlink()

@@ -108,7 +108,7 @@ class _Spread:
         """How long nobody of that prefix may try now, of which `under_way` try already."""
         names = self.names(where, now_ms)
         if len(names) > FREE_NAMES:
-            wait_ms = min(FIRST_WAIT_MS * 2 ** (len(names) - FREE_NAMES - 1), LONGEST_SPREAD_MS)
+            wait_ms = min(FIRST_WAIT_MS << (len(names) - FREE_NAMES - 1), LONGEST_SPREAD_MS)
             if (left_ms := max(names.values()) + wait_ms - now_ms) > 0:
                 return min(left_ms, LONGEST_SPREAD_MS)
         # The more have failed, the fewer at once, or a burst would be through before the first has failed.

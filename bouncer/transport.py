@@ -52,9 +52,10 @@ class Transport(Protocol):
 class Stream:
     """A TCP, TLS or unix socket. `limit` is what a line may have, in bytes: more ends the connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int, *, tls: bool) -> None:
-        peer = writer.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int, *, tls: bool, address: str
+    ) -> None:
+        self.address = address
         self.tls = tls
         session: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
         self.external = session is not None and session.context.verify_mode != 0

@@ -15,12 +15,13 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors clock endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
+        "gate proxy",
         "irc",
         "models",
         "database",
         "tenant",
         "journal_sql journal history replay browse",
-        "transport upstream downstream looplag",
+        "transport listeners upstream downstream looplag",
         "network commands service control",
         "live_user entrance",
         "supervisor",

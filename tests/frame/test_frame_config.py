@@ -262,6 +262,35 @@ def test_a_listener_says_where_and_how(uri: str, scheme: str, host: str, port: i
     assert found.tls == (scheme == "ircs")
 
 
+def test_a_listener_behind_a_proxy_says_so_and_who_that_is(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """
+        [[listen]]
+        uri = "irc+insecure://127.0.0.1:6667?proxy=1"
+        [[listen]]
+        uri = "unix:///run/bouncer.sock?proxy=1"
+        trusted_proxies = ["192.0.2.0/24"]
+        """,
+    )
+    first, second = config.load(file).listen
+    assert (first.proxy, first.loopback, first.port) == (True, False, 6667), (
+        "who comes through it is not of this machine"
+    )
+    assert [str(network) for network in first.trusted] == ["127.0.0.0/8", "::1/128"]
+    assert (second.proxy, second.path, [str(one) for one in second.trusted]) == (
+        True,
+        Path("/run/bouncer.sock"),
+        ["192.0.2.0/24"],
+    )
+
+
+def test_trusted_proxies_without_a_proxy_is_a_mistake(tmp_path: Path) -> None:
+    file = write(tmp_path, '[[listen]]\nuri = "irc+insecure://127.0.0.1:1"\ntrusted_proxies = []')
+    with pytest.raises(ConfigError, match="has no [?]proxy=1"):
+        config.load(file)
+
+
 def test_a_unix_socket_is_a_listener_too() -> None:
     assert parse_listen("unix:///run/bouncer/irc%20.sock").path == Path("/run/bouncer/irc .sock")
     assert parse_listen("unix:///run/x").loopback
@@ -273,7 +302,8 @@ def test_a_unix_socket_is_a_listener_too() -> None:
         "", "6667", "127.0.0.1:6667", "http://127.0.0.1", "irc+insecure://", "irc+insecure://:6667", "ircs://[::1",
         "ircs://h:x", "ircs://h:65536", "ircs://h:-1", "ircs://u@h", "ircs://h/path", "ircs://h#f", "ircs://h?x=1",
         "ircs://a b", "ircs://-a", "unix://run/x", "unix:///", "unix:///run/", "unix:///" + "x" * 108,
-        "irc+insecure://127.0.0.1:6667?proxy=1",
+        "irc+insecure://127.0.0.1:6667?proxy=2",
+        "ircs://0.0.0.0:6697?proxy=1&more=1",
     ],
 )  # fmt: skip
 def test_a_listener_that_is_not_understood_is_refused(uri: str) -> None:
