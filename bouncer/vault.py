@@ -60,7 +60,7 @@ class Vault:
         """The text of a token made with any of the keys; raises VaultError for any other."""
         try:
             return self._fernet.decrypt(token).decode("utf-8", "surrogateescape")
-        except InvalidToken as error:
+        except (InvalidToken, ValueError) as error:  # ValueError: it is not even ASCII
             raise VaultError(f"a stored secret cannot be read with the key in {self.key_file}") from error
 
     def digest(self, text: str) -> bytes:
