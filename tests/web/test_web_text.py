@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bouncer.service.lifecycle import duration
 from web import irctext, present
 from web.connecting import Door, client_card
 
@@ -55,7 +56,7 @@ def test_a_nick_keeps_its_colour_whatever_its_capitals() -> None:
     [(-3, "0 s"), (42.4, "42 s"), (99.9, "100 s"), (180, "3 min"), (7200, "2 h"), (864_000, "10 days")],
 )
 def test_lengths_of_time_are_rough(seconds: float, words: str) -> None:
-    assert present.duration(seconds) == words
+    assert duration(seconds) == words
 
 
 def test_a_tls_listener_gives_lines_with_tls() -> None:

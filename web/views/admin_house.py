@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bouncer.clock import now_ms
 from bouncer.errors import CommandError, InvalidError
+from bouncer.service.lifecycle import duration
 from web import present
 from web.auth import flash, take_flash
 from web.context import form, render, see_other, service
@@ -28,7 +29,7 @@ async def _show(request: web.Request, words: str, errors: Mapping[str, str]) -> 
     health, certificate = await call.house.health(), await call.house.certificate()
     context = {
         "health": health,
-        "up": present.duration((now_ms() - health.live.started_at) / 1000) if health.live else "",
+        "up": duration((now_ms() - health.live.started_at) / 1000) if health.live else "",
         "listeners": call.house.listeners(),
         "panel": call.config.web,
         "certificate": certificate,

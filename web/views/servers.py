@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from bouncer.clock import now_ms
 from bouncer.errors import CommandError, ElsewhereError, InvalidError
 from bouncer.service.figures import DAY_MS, HOUR_MS
+from bouncer.service.lifecycle import log_entries
+from bouncer.service.presets import PRESETS
 from web import charts, server_form
 from web.auth import flash, is_fresh, prove, take_flash
 from web.connecting import client_card, doors, socket_address
 from web.context import form, me, path_id, render, see_other, service
 from web.merging import marks, merged
-from web.present import common_name, log_entries, server_card
-from web.presets import PRESETS
+from web.present import common_name, server_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
