@@ -21,7 +21,6 @@ from bouncer.listeners import FULL, Listeners
 from bouncer.live_user import LiveUser
 from bouncer.looplag import LoopLag
 from bouncer.service import Service
-from bouncer.service.bouncerserv import BouncerServ
 from bouncer.service.live import DISCONNECTED
 from bouncer.service.outbound import refusal
 
@@ -61,7 +60,6 @@ class Supervisor:
         self.journal = Journal(tenants, live_ms=config.timeouts.commit_live_ms, max_rows=config.limits.journal_rows)
         self.journal.on_trouble = self._trouble
         self.users: dict[int, LiveUser] = {}
-        self._bouncerserv = BouncerServ(self.service)
         self._entrance = Entrance(self.service)
         self.listeners = Listeners(config, self._serve)
         self._clients = tasks.Group()
@@ -253,7 +251,8 @@ class Supervisor:
                 await self.forget(user_id, "account disabled")
             return
         if live is None:
-            live = self.users[user_id] = LiveUser(user_id, self.config, self.journal, self._bouncerserv, self._allows)
+            bouncerserv = self.service.bouncerserv
+            live = self.users[user_id] = LiveUser(user_id, self.config, self.journal, bouncerserv, self._allows)
             live.hub = self.hub(user_id)
         await _apart(live.reconcile(), f"reconcile-{user_id}")
 

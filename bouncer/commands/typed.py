@@ -84,7 +84,7 @@ class _Heard:
 def _check(network: Network, msg: Message) -> None:
     name = network.settings.name
     if msg.command in SAYS and msg.param(0).lower() == SERVICE:
-        raise RefusedError("BouncerServ is for IRC clients; this panel does what it does")
+        raise RefusedError("BouncerServ hears /msg only")
     if not network.up:
         why = network.error or ("it is off" if not network.settings.enabled else "connecting")
         raise RefusedError(f"not sent: {name} is not connected ({why})")

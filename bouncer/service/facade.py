@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bouncer.service.attention import Attention
 from bouncer.service.audit import Audit
 from bouncer.service.backups import Backups
+from bouncer.service.bouncerserv import BouncerServ
+from bouncer.service.caretaker import Caretaker
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
@@ -56,7 +59,10 @@ class Service:
         self.channels = Channels(live)
         self.clients = Clients(live)
         self.histories = Histories(live)
-        self.talk = Talk(live)
+        self.retention = Retention(config, live)
+        self.upkeep = Upkeep(self.retention, live, self._messages_gone)
+        self.caretaker = Caretaker(config, self.users, self.retention, self.upkeep, live)
+        self.talk = Talk(live, lambda: self.bouncerserv)
         self.attention = Attention(live)
         self.figures = Figures()
         self.tenants = TenantFiles(self.users, tenants, live, self.second_factors.encrypt_anew)
@@ -73,5 +79,10 @@ class Service:
         self.servers.config = self.house.config = config
 
     def close(self) -> None:
+    @cached_property
+    def bouncerserv(self) -> BouncerServ:
+        """The layer by words; its grammar takes a moment to put together."""
+        return BouncerServ(self)
+
         """End the threads that hash passwords."""
         self.users.close()

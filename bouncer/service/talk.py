@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import select
 
 from bouncer import journal_sql as sql
-from bouncer import tenant
+from bouncer import tasks, tenant
 from bouncer.clock import now_ms
 from bouncer.errors import InvalidError, NotFoundError, RefusedError, UnsafeLineError
+from bouncer.events import Reply
 from bouncer.history import Buffer
 from bouncer.irc.message import Message
 from bouncer.models.tenant import Channel, Conversation, Server
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from bouncer.events import Reply
+    from bouncer.service.bouncerserv import BouncerServ
     from bouncer.service.live import Live
 
 MAX_LINES = 20
 MAX_TEXT = 8_000
 """Characters in one go: a page of text is for a paste bin, not for a channel."""
 MAX_TARGET = 200
+BOUNCERSERV = "bouncerserv"
 
 HELP = (
     ("/me", "waves", "say what you do"),
@@ -46,6 +49,7 @@ HELP = (
     ("/invite", "nick [#channel]", "invite somebody"),
     ("/mode", "+o nick", "change modes"),
     ("/quote", "line", "a line of IRC as it is"),
+    ("/msg BouncerServ", "help", "talk to the bouncer itself; neither is kept"),
 )
 
 
@@ -89,6 +93,11 @@ class _Step(NamedTuple):
     go: str = ""
 
 
+def is_bouncerserv(name: str) -> bool:
+    """Whether what is said to that nick is said to us."""
+    return name.lower() == BOUNCERSERV
+
+
 def parse(place: Place, text: str) -> list[_Step]:
     """The lines to send for what was typed; raises InvalidError (field `text`) in words for the person."""
     if len(text) > MAX_TEXT:
@@ -107,6 +116,10 @@ def parse(place: Place, text: str) -> list[_Step]:
         return _command(place, lines[0])
     lines[0] = lines[0].removeprefix("/") if lines[0].startswith("//") else lines[0]
     return [_Step(Message("PRIVMSG", [_here(place), line])) for line in lines]
+
+
+def _to_bouncerserv(line: Message) -> bool:
+    return line.command == "PRIVMSG" and is_bouncerserv(line.param(0))
 
 
 def _wrong(words: str) -> InvalidError:
@@ -249,8 +262,9 @@ COMMANDS: Mapping[str, Callable[[Place, str], list[_Step]]] = {
 class Talk:
     """All functions take the user's id and go into that tenant themselves."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, bouncerserv: Callable[[], BouncerServ]) -> None:
         self._live = live
+        self._bouncerserv = bouncerserv
 
     async def place(self, user_id: int, kind: str, number: int) -> Place:
         """The `channel`, `conversation` or `server` with that id, or NotFoundError."""
@@ -267,18 +281,34 @@ class Talk:
                     return Place(await _server(session, talk.server_id), talk.nick, False, talk)
         raise NotFoundError(f"there is no such {kind}")
 
+    @staticmethod
+    def is_for_bouncerserv(place: Place, text: str) -> bool:
+        """Whether some of what was typed goes to BouncerServ, who does what its user may do."""
+        try:
+            return any(_to_bouncerserv(step.line) for step in parse(place, text) if step.line is not None)
+        except InvalidError:
+            return False
+
     async def say(self, user_id: int, place: Place, text: str) -> Outcome:
         """Send what was typed. What cannot be sent at all raises InvalidError (field `text`)."""
         steps = parse(place, text)
         lines = [step.line for step in steps if step.line is not None]
+        outcome = Outcome()
+        for line in [line for line in lines if _to_bouncerserv(line)]:
+            outcome.replies += await self._ask(user_id, place, line.param(1))
+            lines.remove(line)
         try:
-            replies = await self._live.say(user_id, place.server.id, lines) if lines else ()
+            outcome.replies += await self._live.say(user_id, place.server.id, lines) if lines else ()
         except (RefusedError, UnsafeLineError) as error:
             raise _wrong(str(error)) from error
-        outcome = Outcome(list(replies))
         if not outcome.refused:
             outcome.go = steps[-1].go
         return outcome
+
+    async def _ask(self, user_id: int, place: Place, text: str) -> list[Reply]:
+        """What BouncerServ says to that: outside our tenant, as an admin's words may be about other people's files."""
+        handled = self._bouncerserv().handle(user_id, text, server=place.server.name)
+        return [Reply(words) for words in await asyncio.shield(tasks.spawn(handled, name="bouncerserv"))]
 
     async def open(self, user_id: int, server_id: int, name: str) -> tuple[str, int] | None:
         """(`channels` or `conversations`, its id) for a name; a nick's conversation is made when it is not there."""

@@ -162,7 +162,7 @@ async def test_join_part_topic_nick_and_away_do_what_they_do_from_a_client(
         ("/query #chan", "is a channel"),
         ("/quote QUIT :bye", "bouncer's own business"),
         ("/quote \x01", "write a line of IRC"),
-        ("/msg bouncerserv help", "BouncerServ is for IRC clients"),
+        ("/notice bouncerserv help", "BouncerServ hears /msg only"),
         ("/join a\nb", "a command is one line"),
     ],
 )
