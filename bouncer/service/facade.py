@@ -9,7 +9,6 @@ from bouncer.service.attention import Attention
 from bouncer.service.audit import Audit
 from bouncer.service.backups import Backups
 from bouncer.service.bouncerserv import BouncerServ
-from bouncer.service.caretaker import Caretaker
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
@@ -59,9 +58,6 @@ class Service:
         self.channels = Channels(live)
         self.clients = Clients(live)
         self.histories = Histories(live)
-        self.retention = Retention(config, live)
-        self.upkeep = Upkeep(self.retention, live, self._messages_gone)
-        self.caretaker = Caretaker(config, self.users, self.retention, self.upkeep, live)
         self.talk = Talk(live, lambda: self.bouncerserv)
         self.attention = Attention(live)
         self.figures = Figures()
@@ -73,16 +69,16 @@ class Service:
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
 
+    @cached_property
+    def bouncerserv(self) -> BouncerServ:
+        """The layer by words; its grammar takes a moment to put together."""
+        return BouncerServ(self)
+
     def configure(self, config: Config) -> None:
         """Follow a configuration that was read again."""
         self.config = config
         self.servers.config = self.house.config = config
 
     def close(self) -> None:
-    @cached_property
-    def bouncerserv(self) -> BouncerServ:
-        """The layer by words; its grammar takes a moment to put together."""
-        return BouncerServ(self)
-
         """End the threads that hash passwords."""
         self.users.close()
