@@ -34,8 +34,19 @@ _MARKER = "SELECT time FROM read_markers WHERE server_id = ? AND folded = ?"
 _TYPES = "({})".format(", ".join(f"'{name}'" for name in CONVERSATION_TYPES))
 
 
+class ServerEntry(NamedTuple):
+    """A server in the list of all; `nick` is the one it knows us by."""
+
+    id: int
+    name: str
+    nick: str
+
+
 class Entry(NamedTuple):
-    """A buffer in the list of all: what it is called, how it stands, and what waits in it."""
+    """A buffer in the list of all: what it is called, how it stands, and what waits in it.
+
+    `last` is when a conversation had its newest line (ms), 0 for never, and 0 for channels.
+    """
 
     buffer: Buffer
     name: str
@@ -44,6 +55,7 @@ class Entry(NamedTuple):
     level: str
     unread: int
     calls: int
+    last: int = 0
 
     @property
     def key(self) -> str:
@@ -72,7 +84,8 @@ def path_of(buffer: Buffer) -> str:
     return f"/servers/{buffer.server_id}"
 
 
-def _condition(buffer: Buffer) -> tuple[str, int]:
+def condition_of(buffer: Buffer) -> tuple[str, int]:
+    """What the rows `m` of a buffer have in common, with its one value; a plus in front keeps SQLite off its index."""
     if buffer.channel_id is not None:
         return "m.channel_id = ?", buffer.channel_id
     if buffer.conversation_id is not None:
@@ -83,12 +96,13 @@ def _condition(buffer: Buffer) -> tuple[str, int]:
 # -- what waits --------------------------------------------------------------------------------------------------------
 
 _CHANNELS = (
-    "SELECT b.server_id, b.id, NULL, b.name, s.name, b.joined, b.notify, coalesce(r.time, -1) FROM channels b "
+    "SELECT b.server_id, b.id, NULL, b.name, s.name, b.joined, b.notify, coalesce(r.time, -1), 0 FROM channels b "
     "JOIN servers s ON s.id = b.server_id "
     "LEFT JOIN read_markers r ON r.server_id = b.server_id AND r.folded = b.folded ORDER BY s.name, b.folded"
 )
 _CONVERSATIONS = (
-    "SELECT b.server_id, NULL, b.id, b.nick, s.name, 1, 'all', coalesce(r.time, -1) FROM conversations b "
+    "SELECT b.server_id, NULL, b.id, b.nick, s.name, 1, 'all', coalesce(r.time, -1), "
+    "(SELECT coalesce(max(time), 0) FROM messages WHERE conversation_id = b.id) FROM conversations b "
     "JOIN servers s ON s.id = b.server_id "
     "LEFT JOIN read_markers r ON r.server_id = b.server_id AND r.folded = b.folded ORDER BY s.name, b.folded"
 )
@@ -114,16 +128,22 @@ def read_overview(connection: sqlite3.Connection) -> list[Entry]:
     calls = {(channel, talk): count for channel, talk, count in connection.execute(_CALLS)}
     rows = [*connection.execute(_CHANNELS), *connection.execute(_CONVERSATIONS)]
     found = []
-    for server_id, channel, talk, name, server, joined, level, read in rows:
+    for server_id, channel, talk, name, server, joined, level, read, last in rows:
         buffer = Buffer(server_id, channel, talk)
         waits = _waiting(connection, buffer, read)
-        found.append(Entry(buffer, name, server, bool(joined), level, waits, calls.get((channel, talk), 0)))
+        found.append(Entry(buffer, name, server, bool(joined), level, waits, calls.get((channel, talk), 0), last))
     return sorted(found, key=lambda entry: (entry.server.lower(), entry.buffer.channel_id is None))
 
 
 async def overview() -> list[Entry]:
     """`read_overview` in the current tenant."""
     return await tenant.read(read_overview)
+
+
+def read_servers(connection: sqlite3.Connection) -> list[ServerEntry]:
+    """Every server, by name."""
+    sql = "SELECT id, name, coalesce(nullif(known_nick, ''), nickname) FROM servers ORDER BY lower(name)"
+    return [ServerEntry._make(row) for row in connection.execute(sql)]
 
 
 async def notices() -> int:
@@ -143,7 +163,7 @@ class Arrived(NamedTuple):
 
 async def arrived(buffer: Buffer, after_id: int) -> Arrived:
     """What a buffer got after that id, at most MAX_ARRIVED lines."""
-    condition, number = _condition(buffer)
+    condition, number = condition_of(buffer)
     # The plus keeps SQLite on the ids: what is new is a handful, the buffer may be a million.
     sql = (
         f"SELECT {_COLUMNS} FROM messages m WHERE m.id > ? AND +{condition} "  # noqa: S608 - constants
@@ -172,7 +192,7 @@ async def nicks(channel_id: int) -> list[str]:
 
 async def days(buffer: Buffer, edges: list[int]) -> list[int]:
     """How many lines a buffer has between each two of these moments (ms, ascending)."""
-    condition, number = _condition(buffer)
+    condition, number = condition_of(buffer)
     sql = f"SELECT count(*) FROM messages m WHERE {condition} AND m.time >= ? AND m.time < ?"  # noqa: S608
 
     def count(connection: sqlite3.Connection) -> list[int]:
@@ -184,7 +204,7 @@ async def days(buffer: Buffer, edges: list[int]) -> list[int]:
 
 async def ends(buffer: Buffer) -> tuple[int, int] | None:
     """The moments (ms) of the first and of the last line of a buffer, None for an empty one."""
-    condition, number = _condition(buffer)
+    condition, number = condition_of(buffer)
     sql = "SELECT m.time FROM messages m WHERE {} ORDER BY m.time {}, m.id {} LIMIT 1"
 
     def find(connection: sqlite3.Connection) -> tuple[int, int] | None:
@@ -240,7 +260,7 @@ def _conditions(wanted: Wanted) -> tuple[str, list[object]]:
     conditions = [f"m.message_type IN {_TYPES[:-1]}, 'topic')", "m.redacted IS NULL"]
     values: list[object] = []
     if wanted.buffer is not None:
-        condition, number = _condition(wanted.buffer)
+        condition, number = condition_of(wanted.buffer)
         conditions.append(f"+{condition}")
         values.append(number)
     elif wanted.server_id is not None:

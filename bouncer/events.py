@@ -75,11 +75,14 @@ class LiveStatus:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`server` (state of server_id changed), `servers` (rows added or gone), `roster`, `message`, `overflow`."""
+    """`server` (state of server_id changed), `servers` (rows added or gone), `roster`, `message`, `overflow`.
 
-    kind: Literal["server", "servers", "roster", "message", "overflow"]
+    `redacted` is a line that was taken back, with its msgid; `readers` that the number of them is another one.
+    """
+
+    kind: Literal["server", "servers", "roster", "message", "redacted", "readers", "overflow"]
     server_id: int = 0
-    buffer: str = ""
+    msgid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +105,18 @@ class Subscription:
     """One listener's bounded queue; use as a context manager, then `await get()`."""
 
     hub: Hub
+    reads: bool = False
     _queue: deque[Event] = field(default_factory=deque)
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __enter__(self) -> Self:
         self.hub.subscriptions.add(self)
+        self.hub.reading(self.reads)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.hub.subscriptions.discard(self)
+        self.hub.reading(-self.reads)
 
     def put(self, event: Event) -> None:
         """Add an event, or one `overflow` in place of all when the listener is too far behind."""
@@ -134,18 +140,28 @@ class Subscription:
 
 
 class Hub:
-    """One user's events: `publish` never blocks and costs nothing when nobody listens."""
+    """One user's events: `publish` never blocks and costs nothing when nobody listens.
 
-    __slots__ = ("subscriptions",)
+    `readers` are the subscriptions of conversations that are open and in sight.
+    """
+
+    __slots__ = ("readers", "subscriptions")
 
     def __init__(self) -> None:
         self.subscriptions: set[Listener] = set()
+        self.readers = 0
 
     def publish(self, event: Event) -> None:
         """Give `event` to every subscriber."""
         for subscription in self.subscriptions:
             subscription.put(event)
 
-    def subscribe(self) -> Subscription:
-        """A new subscription, to be entered with `with`."""
-        return Subscription(self)
+    def reading(self, more: int) -> None:
+        """So many readers more, or less."""
+        self.readers += more
+        if more:
+            self.publish(Event("readers"))
+
+    def subscribe(self, *, reads: bool = False) -> Subscription:
+        """A new subscription, to be entered with `with`; `reads`: somebody sits in front of it."""
+        return Subscription(self, reads)

@@ -123,7 +123,7 @@ class LiveUser:
                     self._start(one)
                 elif network_or_none.settings != one:
                     await network_or_none.apply(one)
-            self.hub.subscriptions.add(self.announcer)
+            self.hub.subscriptions |= {self.announcer, self}
             self.hub.publish(Event("servers"))
 
     def _start(self, one: settings.ServerSettings) -> None:
@@ -139,7 +139,7 @@ class LiveUser:
     async def stop(self, reason: str) -> None:
         """End every client and every network, and wait."""
         current = asyncio.current_task()
-        self.hub.subscriptions.discard(self.announcer)
+        self.hub.subscriptions -= {self.announcer, self}
         for session in list(self.sessions.values()):
             session.client.drop(reason)
         await asyncio.gather(*(network.stop(reason) for network in self.networks.values()))
@@ -182,6 +182,12 @@ class LiveUser:
         if markers.move(network, name, min(time_ms, now_ms())):
             await markers.written(network)
         return True
+
+    def put(self, event: Event) -> None:
+        """Somebody began or ceased to read in the panel."""
+        if event.kind == "readers":
+            for network in self.networks.values():
+                network.presence.changed()
 
     # -- clients ---------------------------------------------------------------------------------------------------
 

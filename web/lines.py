@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from bouncer.replay import REDACTED
+from bouncer.reactions import Marks
 from web import irctext, present
 from web.zone import local
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from bouncer.history import StoredMessage
+    from bouncer.reactions import Answered
 
 EVENTS = {
     "join": "{nick} joined",
@@ -30,11 +31,35 @@ EVENTS = {
 }
 FOLDED = {"join": "joined", "part": "left", "quit": "quit", "nick": "renamed"}
 """What several in a row are shown of, with the word they are counted by."""
+TAKEN_BACK = "was taken back"
+TOGETHER_MS = 300_000
+"""Words of one person that follow each other within this time need the name once, where there is little room."""
+
+
+class Chip(NamedTuple):
+    """A reaction with by how many it was `given`; `who` are the first of them, for the title."""
+
+    text: str
+    given: int
+    who: str
+    own: bool
+
+
+class Quote(NamedTuple):
+    """The line that another one answers; `href` leads there from the conversation's own address."""
+
+    id: int
+    nick: str
+    text: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message as the page shows it; `fold` is its kind when it may be folded, `call` when it calls the reader."""
+    """A message as the page shows it; `fold` is its kind when it may be folded, `call` when it calls the reader.
+
+    `same` when the line before it is of the same person, `gone` when its words were taken back.
+    """
 
     what = "line"
     id: int
@@ -46,6 +71,10 @@ class Line:
     own: bool
     call: bool = False
     fold: str = ""
+    same: bool = False
+    gone: bool = False
+    chips: tuple[Chip, ...] = ()
+    quote: Quote | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +116,7 @@ def items(
     *,
     calls: Collection[int] = (),
     marker: int | None = None,
+    marks: Marks | None = None,
     fold: bool = True,
 ) -> list[Item]:
     """The lines with what stands between them; `marker` is how far has been read (ms)."""
@@ -100,8 +130,16 @@ def items(
         if waiting and marker is not None and message.time > marker and not message.own:
             found.append(Unread())
             waiting = False
-        found.append(line(message, call=message.id in calls))
+        shown = line(message, call=message.id in calls, marks=marks)
+        found.append(replace(shown, same=bool(found) and _together(found[-1], shown)))
     return list(_folded(found)) if fold else found
+
+
+def _together(before: Item, after: Line) -> bool:
+    """Whether a line is by the one who said the line before it, just now."""
+    if not isinstance(before, Line) or not before.kind == after.kind == "privmsg":
+        return False
+    return before.nick == after.nick and before.own == after.own and after.time - before.time < TOGETHER_MS
 
 
 def _folded(found: Iterable[Item]) -> Iterable[Item]:
@@ -121,13 +159,15 @@ def _run(run: list[Line]) -> list[Item]:
     return [Fold(run)] if len(run) > 1 else list(run)
 
 
-def line(message: StoredMessage, *, call: bool = False) -> Line:
-    """One message."""
-    nick = message.sender.partition("!")[0]
-    kind, text = message.message_type, message.content if message.redacted is None else REDACTED
+def line(message: StoredMessage, *, call: bool = False, marks: Marks | None = None) -> Line:
+    """One message, with what `marks` has on it."""
+    nick, marks = message.sender.partition("!")[0], marks or Marks()
+    gone = message.redacted is not None
+    kind, text = message.message_type, TAKEN_BACK if gone else message.content
     fold = kind if kind in FOLDED and not message.own else ""
     if kind in EVENTS:
         text, kind = _event(kind, nick, message.target, text), "event"
+    answered = marks.answers.get(message.id)
     return Line(
         id=message.id,
         time=message.time,
@@ -138,7 +178,25 @@ def line(message: StoredMessage, *, call: bool = False) -> Line:
         own=message.own,
         call=call,
         fold=fold,
+        gone=gone,
+        chips=() if gone else _chips(message, marks),
+        quote=_quote(answered) if answered is not None else None,
     )
+
+
+def _chips(message: StoredMessage, marks: Marks) -> tuple[Chip, ...]:
+    given = marks.reactions.get(message.msgid, ())
+    return tuple(
+        Chip(irctext.plain(one.text), len(one.nicks), irctext.plain(", ".join(one.nicks[:20])), one.own)
+        for one in given
+        if irctext.plain(one.text).strip()
+    )
+
+
+def _quote(answered: Answered) -> Quote:
+    nick = irctext.plain(answered.sender.partition("!")[0])
+    text = TAKEN_BACK if answered.redacted is not None else irctext.plain(answered.content)
+    return Quote(answered.id, nick, text, f"?around={answered.time}-{answered.id}#m{answered.id}")
 
 
 def _event(kind: str, nick: str, target: str, text: str) -> str:

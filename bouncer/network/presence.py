@@ -30,6 +30,8 @@ class Network(Protocol):
 class Presence:
     """`said` is the text a person set with AWAY, "" for none; it outlives connections and is never overridden.
 
+    A client is somebody, unless it said that it is in the background; so is a conversation in sight in the panel.
+
     We are away only when nobody has been there for `[timeouts] away_s`: phones lose their connection many times a day.
     """
 
@@ -59,7 +61,7 @@ class Presence:
             self._send(text)
 
     def changed(self) -> None:
-        """A client came, went, or is only in the background from now on."""
+        """A client or a reader in the panel came or went, or is only in the background from now on."""
         self.stop()
         if not self._network.up:
             return
@@ -87,7 +89,8 @@ class Presence:
             self._timer = None
 
     def _present(self) -> bool:
-        return any(not attachment.background for attachment in self._network.attachments)
+        network = self._network
+        return network.owner.hub.readers > 0 or any(not attachment.background for attachment in network.attachments)
 
     def _leave(self) -> None:
         self._timer = None

@@ -70,10 +70,10 @@ async def test_a_stream_ends_when_its_session_does(
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     user = await installation.service.users.get("alice")
     async with listening(alice) as stream:
-        assert await stream.readuntil(b"\n\n") == b": still here\n\n"
+        assert await stream.readuntil(b"\n\n") == events.BEAT
         await installation.service.users.set_password(user.id, "another password")
         async with asyncio.timeout(10):
-            assert (await stream.read()).replace(b": still here\n\n", b"") == b""
+            assert (await stream.read()).replace(events.BEAT, b"") == b""
 
 
 async def test_closing_the_panel_ends_streams_at_once(installation: Installation, alice: Browser) -> None:

@@ -1,19 +1,18 @@
-// Conversations: lines as they come, older ones as one scrolls, what waits elsewhere, the keyboard. Without it all is pages.
+// A conversation: lines as they come, older ones as one scrolls, how far one has read. Without it all is pages.
 "use strict";
 
-const talk = document.querySelector(".talk[data-key]");
-const scroll = document.getElementById("scroll");
-const list = document.getElementById("messages");
 const fresh = document.getElementById("fresh");
-const buffers = document.getElementById("buffers");
 const LOCAL_DAY = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" }); // 2026-11-23
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 const FOLDED = { join: "joined", part: "left", quit: "quit", nick: "renamed" };
 const NEAR_PX = 80;
 const MOST_LINES = 600;
 const KEPT_LINES = 400;
+const FURTHEST_LINES = 2000; // as far as one can scroll without the other end being let go
+const TOGETHER_MS = 300000;
 let following = true; // the last line is to stay in sight
 let missed = 0;
+let left = false; // the page was out of sight, and what came meanwhile has not come here yet
 
 // -- lines ------------------------------------------------------------------------------------------------------------
 
@@ -54,7 +53,10 @@ function checkDays(root) {
       last = day ?? last;
     } else if (line) {
       const day = LOCAL_DAY.format(momentOf(line));
-      if (day !== last) item.before(dayBefore(line));
+      if (day !== last) {
+        item.before(dayBefore(line));
+        line.classList.remove("same");
+      }
       last = day;
     }
   }
@@ -80,9 +82,17 @@ function newFold() {
   return fold;
 }
 
+const sayer = (line) => (line?.matches(".message[id]:not(.event, .action, .notice-line)") ? line.querySelector(".sayer").textContent : null);
+
+function together(before, after) {
+  return sayer(before) !== null && sayer(before) === sayer(after) && before.matches(".own") === after.matches(".own")
+    && momentOf(after) - momentOf(before) < TOGETHER_MS;
+}
+
 // One new line behind the others: with its day, and folded with comings and goings before it.
 function place(line) {
   const previous = lastLine();
+  line.classList.toggle("same", together(list.lastElementChild, line));
   if (!previous || LOCAL_DAY.format(momentOf(previous)) !== LOCAL_DAY.format(momentOf(line))) list.append(dayBefore(line));
   const last = list.lastElementChild;
   if (line.dataset.fold && last?.matches(".fold")) {
@@ -119,7 +129,8 @@ function arrive(html) {
   if (!lines.length) return;
   const others = lines.filter((line) => !line.matches(".own, .event"));
   document.querySelector(".nothing")?.remove();
-  if (others.length && !watched() && !(missed || list.dataset.marked)) {
+  const away = left && following;
+  if (others.length && (away || !watched()) && !(missed || list.dataset.marked)) {
     markUnread();
     list.dataset.marked = "1";
   }
@@ -128,15 +139,47 @@ function arrive(html) {
     tellTimes(line);
   }
   announce(others);
-  if (following || lines.some((line) => line.matches(".own"))) {
+  if (away) {
+    prune();
+    showUnread();
+  } else if (following || lines.some((line) => line.matches(".own"))) {
     prune();
     toBottom();
   } else {
     missed += others.length;
-    fresh.hidden = !missed;
-    say(fresh, missed === 1 ? "1 new message" : `${missed} new messages`);
+    if (list.childElementCount > FURTHEST_LINES) letGo();
+    tellMissed();
   }
   soonRead();
+}
+
+// A line as it looks now, in the place of what it was: somebody reacted to it, or took it back.
+function change(html) {
+  const wasFollowing = following;
+  for (const line of linesOf(parse(html))) {
+    const old = document.getElementById(line.id);
+    if (!old) continue;
+    line.classList.toggle("same", old.matches(".same"));
+    old.replaceWith(document.adoptNode(line));
+    tellTimes(line);
+  }
+  if (wasFollowing) toBottom();
+}
+
+// What is unread begins in sight, if it is not all in sight at the end.
+function showUnread() {
+  const unread = list.querySelector(".unread");
+  if (!unread) return toBottom();
+  scroll.scrollTop = scroll.scrollHeight;
+  const above = scroll.getBoundingClientRect().top + scroll.clientHeight / 4 - unread.getBoundingClientRect().top;
+  if (above > 0) scroll.scrollTop -= above;
+  following = nearBottom();
+}
+
+function tellMissed() {
+  const far = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight > 2 * scroll.clientHeight;
+  fresh.hidden = !missed && !(far && atEnd());
+  say(fresh, missed === 0 ? "To the newest" : missed === 1 ? "1 new message" : `${missed} new messages`);
 }
 
 function announce(lines) {
@@ -154,6 +197,7 @@ function prune() {
   while (list.childElementCount > KEPT_LINES) list.firstElementChild.remove();
   const first = list.querySelector(".message[id]");
   list.dataset.older = `${talk.dataset.base}/messages?before=${momentOf(first)}-${first.id.slice(1)}`;
+  first.classList.remove("same");
   offer("older");
   checkDays(list);
 }
@@ -165,16 +209,26 @@ function offer(side) {
   const address = list.dataset[side];
   if (link && address) link.href = address;
   else if (link) link.remove();
-  else if (address && side === "older") {
+  else if (address) {
     const made = document.createElement("a");
-    made.id = "older";
+    made.id = side;
     made.className = "button compact";
     made.href = address;
-    made.textContent = "Older";
-    document.querySelector(".pager.beginnings").replaceChildren(made);
+    made.textContent = side === "older" ? "Older" : "Newer";
+    if (side === "older") document.querySelector(".pager.beginnings").replaceChildren(made);
+    else document.querySelector(".pager.bottom").prepend(made);
     watchEnds.observe(made);
   }
-  if (side === "newer" && !address) document.querySelector(".pager.bottom").hidden = true;
+  if (side === "newer") document.querySelector(".pager.bottom").hidden = !address;
+}
+
+// One reads far up, or more has come than is pushed: what is below is no longer here, and comes again as one scrolls.
+function letGo() {
+  while (list.childElementCount > FURTHEST_LINES - MOST_LINES) list.lastElementChild.remove();
+  const last = lastLine();
+  list.dataset.newer = `${talk.dataset.base}/messages?after=${momentOf(last)}-${last.id.slice(1)}`;
+  following = false;
+  offer("newer");
 }
 
 const loading = new Set();
@@ -210,6 +264,7 @@ function putAbove(part) {
   if (!list.dataset.older) say(document.querySelector(".pager.beginnings"), "This is the beginning.");
   checkDays(list);
   scroll.scrollTop = top + scroll.scrollHeight - height; // what one reads stays where it is
+  if (list.childElementCount > FURTHEST_LINES) letGo();
 }
 
 function putBelow(part) {
@@ -252,100 +307,15 @@ function soonRead() {
   }, 700);
 }
 
-// -- what waits elsewhere ---------------------------------------------------------------------------------------------
-
-HEARD.waiting = (data) => {
-  tellNotices(data.notices);
-  for (const link of buffers?.querySelectorAll("a.buffer") ?? []) {
-    const [unread, calls] = (data.buffers ?? {})[link.dataset.key] ?? [0, 0];
-    const here = link.dataset.key === talk?.dataset.key && watched();
-    const badge = link.querySelector(".waiting");
-    badge.hidden = !unread || here;
-    badge.classList.toggle("calls", calls > 0 || (unread > 0 && link.dataset.key[0] === "p"));
-    link.classList.toggle("waits", unread > 0 && !here && link.dataset.level !== "none");
-    say(badge.querySelector(".n"), unread < 100 ? String(unread) : "99+");
-  }
-};
-HEARD.servers = () => { if (!talk) location.reload(); };
-
-// -- the keyboard -----------------------------------------------------------------------------------------------------
-
-const links = () => [...(buffers?.querySelectorAll("a.buffer") ?? [])];
-
-function step(by) {
-  const all = links();
-  const at = all.findIndex((link) => link.hasAttribute("aria-current"));
-  all[at < 0 ? 0 : (at + by + all.length) % all.length]?.click();
-}
-
-function nextUnread() {
-  const waiting = links().filter((link) => link.matches(".waits:not([aria-current])"));
-  (waiting.find((link) => link.querySelector(".waiting.calls")) ?? waiting[0])?.click();
-}
-
-const jump = document.getElementById("jump");
-const jumpTo = document.getElementById("jump-to");
-const jumpList = document.getElementById("jump-list");
-
-function offerJumps() {
-  const wanted = jumpTo.value.trim().toLowerCase();
-  const found = links().filter((link) => link.textContent.toLowerCase().includes(wanted)).slice(0, 12);
-  jumpList.replaceChildren(...found.map((link, at) => {
-    const item = document.createElement("li");
-    const target = document.createElement("a");
-    target.href = link.href;
-    target.textContent = link.querySelector(".label").textContent;
-    const where = document.createElement("span");
-    where.className = "muted small";
-    where.textContent = link.closest("section").querySelector("h2").textContent;
-    if (at === 0) target.className = "first";
-    item.append(target, " ", where);
-    return item;
-  }));
-}
-
-function openJump() {
-  if (!jump) return;
-  jumpTo.value = "";
-  offerJumps();
-  jump.showModal();
-}
-
-jumpTo?.addEventListener("input", offerJumps);
-jumpTo?.addEventListener("keydown", (event) => {
-  if (event.key === "Enter") jumpList.querySelector("a")?.click();
-});
-
-const help = document.getElementById("help");
-document.querySelector("[data-help]")?.addEventListener("click", (event) => {
-  event.target.closest("details").open = false;
-  help.showModal();
-});
-for (const sheet of [jump, help]) {
-  sheet?.addEventListener("click", (event) => { if (event.target === sheet) sheet.close(); });
-}
-
-// A menu closes when one goes on elsewhere.
-document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
-});
-
-document.addEventListener("keydown", (event) => {
-  const writing = event.target.matches("input, textarea, select");
-  const key = event.key.toLowerCase();
-  if (event.altKey && (key === "arrowup" || key === "arrowdown")) step(key === "arrowup" ? -1 : 1);
-  else if (event.altKey && (key === "a" || event.code === "KeyA")) nextUnread();
-  else if ((event.ctrlKey || event.metaKey) && key === "k") openJump();
-  else if (event.key === "?" && !writing) help?.showModal();
-  else if (key === "escape" && scroll && !document.querySelector("dialog[open]")) {
-    document.querySelector("details.menu[open]")?.removeAttribute("open");
-    if (atEnd()) toBottom();
-    document.getElementById("text").focus();
-  } else return;
-  event.preventDefault();
-});
-
 // -- the beginning ----------------------------------------------------------------------------------------------------
+
+function show(line) {
+  list.querySelector(".found")?.classList.remove("found");
+  line.closest("details")?.setAttribute("open", "");
+  line.scrollIntoView({ block: "center" });
+  line.classList.add("found");
+  following = false;
+}
 
 function begin() {
   // The place is found here; a jump of the browser's own would come later, and take the focus along.
@@ -353,27 +323,31 @@ function begin() {
   checkDays(list);
   const wanted = /^#m\d+$/.test(location.hash) && document.querySelector(location.hash);
   const unread = list.querySelector(".unread");
-  if (wanted) {
-    wanted.closest("details")?.setAttribute("open", "");
-    wanted.scrollIntoView({ block: "center" });
-    wanted.classList.add("found");
-    following = false;
-  } else if (atEnd() && unread && scroll.scrollHeight > scroll.clientHeight) {
-    scroll.scrollTop += unread.getBoundingClientRect().top - scroll.getBoundingClientRect().top - scroll.clientHeight / 4;
-    following = nearBottom();
-  } else if (atEnd()) {
-    toBottom();
-  } else {
-    following = false;
-  }
+  if (wanted) show(wanted);
+  else if (atEnd()) showUnread();
+  else following = false;
   if (unread) list.dataset.marked = "1";
   for (const side of ["older", "newer"]) if (document.getElementById(side)) watchEnds.observe(document.getElementById(side));
   HEARD.lines = (data, event) => {
     list.dataset.upto = event.lastEventId;
     arrive(data.html);
+    if (data.frame) soon("frame", refreshFrame);
   };
-  HEARD.gap = () => location.reload();
-  STREAM.parameters = () => (atEnd() ? `&buffer=${talk.dataset.key}&after=${list.dataset.upto}` : "&buffers=all");
+  HEARD.changed = (data) => change(data.html);
+  HEARD.gap = () => {
+    if (following || !lastLine()) location.reload();
+    else if (atEnd()) letGo();
+  };
+  const tellWaitingToo = HEARD.waiting;
+  HEARD.waiting = (data) => {
+    tellWaitingToo(data);
+    left = false; // what came meanwhile stands before it
+  };
+  STREAM.parameters = () => {
+    if (!atEnd()) return "&buffers=all";
+    const first = linesOf(list)[0];
+    return `&buffer=${talk.dataset.key}&after=${list.dataset.upto}${first ? `&since=${momentOf(first)}` : ""}`;
+  };
   let lost = null;
   STREAM.opened = (open) => {
     clearTimeout(lost);
@@ -384,17 +358,24 @@ function begin() {
     following = atEnd() && nearBottom();
     if (following) {
       missed = 0;
-      fresh.hidden = true;
       soonRead();
     }
+    tellMissed();
   }, { passive: true });
-  fresh.addEventListener("click", toBottom);
+  fresh.addEventListener("click", () => (atEnd() ? toBottom() : location.assign(`${talk.dataset.base}/messages#newest`)));
+  list.addEventListener("click", (event) => {
+    const line = document.getElementById(`m${event.target.closest(".quote")?.dataset.line}`);
+    if (!line) return;
+    event.preventDefault();
+    show(line);
+  });
   addEventListener("focus", soonRead);
-  document.addEventListener("visibilitychange", soonRead);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) left = true;
+    soonRead();
+  });
   new ResizeObserver(() => { if (following) scroll.scrollTop = scroll.scrollHeight; }).observe(scroll);
   soonRead();
 }
 
-if (talk) begin();
-else STREAM.parameters = () => "&buffers=all";
-document.querySelector(".buffers [aria-current]")?.scrollIntoView({ block: "nearest" });
+begin();

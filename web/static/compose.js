@@ -38,9 +38,16 @@ function put(value) {
   keep(localStorage, draftKey, value);
 }
 
-function complain(words) {
+function complain(words, link) {
   wrong.hidden = !words;
   say(wrong.querySelector("span"), words);
+  wrong.querySelector("a")?.remove();
+  if (link) {
+    const way = document.createElement("a");
+    way.href = link;
+    way.textContent = "Give it";
+    wrong.append(way);
+  }
   if (words) text.setAttribute("aria-invalid", "true");
   else text.removeAttribute("aria-invalid");
 }
@@ -84,8 +91,27 @@ async function deliver(message) {
   return answer.json();
 }
 
+// What takes long to be said is shown as being on its way; it stands in its place when it comes back.
+const SLOW_MS = 600;
+
+function onItsWay(message) {
+  let line = null;
+  const timer = setTimeout(() => {
+    line = answerLine({ words: message.text });
+    line.classList.add("pending");
+    line.querySelector(".nick").textContent = "…";
+    list.append(line);
+    if (following) toBottom();
+  }, SLOW_MS);
+  return () => {
+    clearTimeout(timer);
+    line?.remove();
+  };
+}
+
 async function post(message) {
   let said;
+  const arrived = onItsWay(message);
   try {
     said = await deliver(message);
   } catch (error) {
@@ -93,11 +119,13 @@ async function post(message) {
     complain(`Not sent (${error.message}). It is here again to be tried once more.`);
     if (!text.value) put(message.text);
     return;
+  } finally {
+    arrived();
   }
   failed = null;
   if (!said) return;
   if (said.error) {
-    complain(asSentence(said.error));
+    complain(asSentence(said.error), said.link);
     if (!text.value) put(message.text);
     return;
   }
@@ -109,6 +137,12 @@ async function post(message) {
   for (const answer of (said.answers ?? []).filter((one) => !one.refused)) list.append(answerLine(answer));
   if (said.answers?.length) toBottom();
   if (said.go && said.go !== talk.dataset.base) location.assign(`${said.go}/messages#newest`);
+}
+
+// As if it had been typed here.
+function command(words) {
+  complain("");
+  queue = queue.then(() => post({ text: words, nonce: mark() }));
 }
 
 function send() {
@@ -161,12 +195,17 @@ async function learnPeople() {
   }
 }
 
-// Who spoke last comes first.
-function candidates(begin) {
-  const speakers = [...list.querySelectorAll(".message:not(.own, .event, .answer) > .nick bdi")].map((nick) => nick.textContent).reverse();
+// Who spoke last comes first; # begins a channel, / a command at the beginning.
+function candidates(begin, start) {
   const wanted = begin.toLowerCase();
-  return [...new Set([...speakers, ...(people ?? [])])].filter((nick) => nick.toLowerCase().startsWith(wanted) && nick !== talk.dataset.nick);
+  const fits = (words) => [...new Set(words)].filter((one) => one.toLowerCase().startsWith(wanted));
+  if (start === 0 && begin[0] === "/") return fits([...help.querySelectorAll(".commands code")].map((one) => one.textContent).filter((one) => !one.includes(" ")));
+  if ("#&!+".includes(begin[0])) return fits(links().map((link) => link.querySelector(".label").textContent));
+  const speakers = [...list.querySelectorAll(".message:not(.own, .event, .answer) > .nick .sayer")].map((nick) => nick.textContent).reverse();
+  return fits([...speakers, ...(people ?? [])]).filter((nick) => nick !== ownNick());
 }
+
+const ownNick = () => document.getElementById("frame").dataset.nick;
 
 function wordBefore() {
   const upTo = text.value.slice(0, text.selectionStart);
@@ -174,19 +213,19 @@ function wordBefore() {
   return { start, word: upTo.slice(start).replace(/^@/, "") };
 }
 
-function complete(nick, start, end) {
-  const behind = start === 0 ? ": " : " ";
-  text.setRangeText(nick + behind, start, end, "end");
+function complete(word, start, end) {
+  const behind = start === 0 && !"/#&!+".includes(word[0]) ? ": " : " ";
+  text.setRangeText(word + behind, start, end, "end");
   put(text.value);
-  return start + nick.length + behind.length;
+  return start + word.length + behind.length;
 }
 
-async function completeNick(by) {
+async function completeWord(by) {
   if (!cycle) {
     const { start, word } = wordBefore();
     if (!word) return;
     await learnPeople();
-    const found = candidates(word);
+    const found = candidates(word, start);
     if (!found.length) return;
     cycle = { start, end: text.selectionStart, found, at: by > 0 ? -1 : 0 };
   }
@@ -194,12 +233,18 @@ async function completeNick(by) {
   cycle.end = complete(cycle.found[cycle.at], cycle.start, cycle.end);
 }
 
+function mention(nick) {
+  text.setRangeText(text.value.trim() ? `${nick} ` : `${nick}: `, text.selectionStart, text.selectionEnd, "end");
+  put(text.value);
+  text.focus();
+}
+
 // A phone has no Tab: what could be meant stands above the writing.
 const touch = matchMedia("(pointer: coarse)");
 
 function offerNicks() {
   const { start, word } = wordBefore();
-  const found = touch.matches && word.length > 1 ? candidates(word).slice(0, 4) : [];
+  const found = touch.matches && word.length > 1 ? candidates(word, start).slice(0, 4) : [];
   suggest.hidden = !found.length;
   suggest.replaceChildren(...found.map((nick) => {
     const button = document.createElement("button");
@@ -217,12 +262,27 @@ function offerNicks() {
 
 // -- keys -------------------------------------------------------------------------------------------------------------
 
+const CODES = { b: "\x02", i: "\x1d", u: "\x1f" };
+
+// What is marked, or what is written next, becomes bold, italic or underlined.
+function format(code) {
+  const { selectionStart: start, selectionEnd: end } = text;
+  const marked = text.value.slice(start, end);
+  text.setRangeText(marked ? code + marked + code : code, start, end, "end");
+  put(text.value);
+}
+
 text.addEventListener("keydown", (event) => {
+  if (event.ctrlKey && !event.altKey && !event.shiftKey && CODES[event.key]) {
+    event.preventDefault();
+    format(CODES[event.key]);
+    return;
+  }
   const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
   if (event.isComposing || !plain) return;
   if (event.key === "Tab" && (cycle || wordBefore().word)) {
     event.preventDefault();
-    completeNick(event.shiftKey ? -1 : 1);
+    completeWord(event.shiftKey ? -1 : 1);
     return;
   }
   cycle = null;
@@ -252,7 +312,7 @@ text.addEventListener("input", () => {
 // Who begins to type anywhere means the writing.
 document.addEventListener("keydown", (event) => {
   const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
-  if (plain && event.key.length === 1 && event.key !== "?" && event.key !== " " && event.target.matches("body, #scroll, main")) text.focus();
+  if (plain && event.key.length === 1 && event.key !== "?" && event.key !== " " && event.target.matches("body, #scroll, main") && !document.querySelector("dialog:modal")) text.focus();
 });
 
 if (!text.value) put(stored(localStorage, draftKey));

@@ -118,6 +118,7 @@ const HEARD = {
   servers: refreshAll,
   overflow: refreshAll,
   waiting: (data) => tellNotices(data.notices),
+  beat: () => {},
 };
 const STREAM = { parameters: () => "", opened: () => {} };
 
@@ -126,17 +127,24 @@ function linked(open) {
   STREAM.opened(open);
 }
 
+let heardAt = Date.now();
+const SILENT_MS = 40000; // the bouncer says something every 15 s; a stream that says nothing died unseen, as in a sleep
+
 function listen() {
+  heardAt = Date.now();
   if (stream || document.hidden || !document.body.dataset.events) return;
   stream = new EventSource(`${document.body.dataset.events}?unread=${notices}${STREAM.parameters()}`);
-  for (const [kind, hear] of Object.entries(HEARD)) stream.addEventListener(kind, (event) => hear(JSON.parse(event.data), event));
+  for (const [kind, hear] of Object.entries(HEARD)) stream.addEventListener(kind, (event) => {
+    heardAt = Date.now();
+    hear(JSON.parse(event.data), event);
+  });
   stream.addEventListener("open", refreshAll); // whatever happened while nobody listened
   stream.addEventListener("open", () => linked(true));
   stream.addEventListener("error", () => {
+    const over = stream.readyState === EventSource.CLOSED; // otherwise it tries again by itself
+    if (over) hush();
     linked(false);
-    if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
-    hush();
-    setTimeout(() => fetched("/notifications/count").then(listen, listen), RETRY_MS);
+    if (over) setTimeout(() => fetched("/notifications/count").then(listen, listen), RETRY_MS);
   });
 }
 
@@ -148,6 +156,14 @@ function hush() {
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+// After a sleep, or in another network, the old connection may hang for minutes.
+function anew() {
+  if (!stream) return;
+  hush();
+  listen();
+}
+addEventListener("online", anew);
+setInterval(() => { if (Date.now() - heardAt > SILENT_MS) anew(); }, 1000);
 // Its title still tells of what calls the reader, a little later.
 setInterval(async () => {
   if (!document.hidden || !document.body.dataset.events || !navigator.onLine) return;

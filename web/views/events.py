@@ -16,25 +16,29 @@ if TYPE_CHECKING:
     from bouncer.events import Event
 
 HEARTBEAT_S = 15.0
-"""A stream that says nothing for this long sends a comment: proxies keep it open, and vanished browsers are noticed."""
+"""A stream says something at least this often: proxies keep it open, and whoever vanished is noticed on both sides."""
 WRITE_S = 10.0
 """A browser that does not take an event within this time is let go; it comes back by itself."""
+BEAT = b"event: beat\ndata: {}\n\n"
 TOLD = frozenset({"server", "servers", "roster", "overflow"})
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """What changed, until the browser or session ends.
 
-    `server`, `servers`, `roster` and `overflow` come with the server's id, `lines` of the page's buffer with their
-    markup, `gap` in place of too many of them, `waiting` with what is unread.
+    `server`, `servers`, `roster` and `overflow` come with the server's id, `lines` of the page's buffer and lines of it
+    that are `changed` with their markup, `gap` in place of too many of them, `waiting` with what is unread, `beat` at
+    the latest after HEARTBEAT_S: a page that hears nothing for much longer begins a new stream.
     """
     user = me(request)
     page = await Following.of(request, user.id)
-    with request.app[STREAMS].admit(user.id, request), service(request).live.hub(user.id).subscribe() as events:
+    hub = service(request).live.hub(user.id)
+    with request.app[STREAMS].admit(user.id, request), hub.subscribe(reads=page.reads) as events:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         try:
             await response.prepare(request)
-            await _write(response, b"".join([b"retry: 3000\n: hello\n\n", *await page.lines()]))
+            began = [b"retry: 3000\n: hello\n\n", *await page.lines(), *await page.changed()]
+            await _write(response, b"".join(began))
             checked = asyncio.get_running_loop().time()
             while True:
                 beat = checked + HEARTBEAT_S - asyncio.get_running_loop().time()
@@ -44,7 +48,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
                     if not await request.app[SESSIONS].alive(user.session_id):
                         return response
                     checked = asyncio.get_running_loop().time()
-                    data += [*await page.lines(unasked=True), b": still here\n\n"]
+                    data += [*await page.lines(unasked=True), BEAT]
                 if data:
                     await _write(response, b"".join(data))
         except (ConnectionError, TimeoutError):
@@ -54,7 +58,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def _news(page: Following, event: Event | None) -> list[bytes]:
     data = [encode(event)] if event is not None and event.kind in TOLD else []
     if event is not None and page.note(event):
-        data += await page.lines()
+        data += [*await page.lines(), *await page.changed()]
     return data + await page.waiting()
 
 
