@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bouncer.database import migrate_tenant_file, open_tenant, tenant_head, tenant_template, tenant_version
-from bouncer.errors import BadTenantIdError, TenantDoesNotExistError, TenantExistsError, TenantSchemaError
+from bouncer.errors import (
+    BadTenantIdError,
+    TenantBusyError,
+    TenantDoesNotExistError,
+    TenantExistsError,
+    TenantSchemaError,
+)
 from bouncer.tenant.scope import tenant_id
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
 SUFFIX = ".sqlite3"
 NEW = ".new-"  # prefix of files that are not complete yet
@@ -22,7 +29,6 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 BUSY_MS = 100  # a file that someone else has locked must not hold up a thread that many tenants share
 WRITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=FAST",
     "PRAGMA journal_size_limit=1048576",
@@ -33,10 +39,14 @@ READ_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-1024")
 
 
 class Files:
-    """The folder `root` with one `<id>.sqlite3` for each tenant."""
+    """The folder `root` with one `<id>.sqlite3` for each tenant; `synchronous` is SQLite's `normal` or `full`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, synchronous: str = "normal") -> None:
         self.root = root
+        self.on_replaced: Callable[[str], None] = lambda _tenant: None
+        """Called, on any thread, with a tenant all of whose connections have to be closed for `admit` to pass."""
+        self._admitted: dict[str, tuple[int, int]] = {}
+        self._write_pragmas = (*WRITE_PRAGMAS, f"PRAGMA synchronous={synchronous}")
 
     def path(self, tenant: str) -> Path:
         """Where the tenant's file is or would be; raises BadTenantIdError."""
@@ -105,6 +115,26 @@ class Files:
         finally:
             os.close(descriptor)
 
+    def admit(self, tenant: str) -> None:
+        """Pass while the tenant's file is the one that it was when the first connection was opened.
+
+        What is written to a file that somebody has removed or replaced would be lost without a word, and a new one in
+        its place would be read with the old one's log. When the same file is back it counts again; another one does
+        after `release`. Raises TenantDoesNotExistError, or TenantBusyError for another file.
+        """
+        try:
+            found = self.path(tenant).stat()
+        except OSError as error:
+            raise TenantDoesNotExistError(f"tenant {tenant} does not exist: {error.strerror}") from error
+        now = found.st_dev, found.st_ino
+        if self._admitted.setdefault(tenant, now) != now:
+            self.on_replaced(tenant)
+            raise TenantBusyError(f"tenant {tenant}: another file was put in the place of the one in use")
+
+    def release(self, tenant: str) -> None:
+        """No connection is open: whatever file there is now will do."""
+        self._admitted.pop(tenant, None)
+
     def open_writer(self, tenant: str) -> sqlite3.Connection:
         """The connection that writes: current schema (migrated if older), WAL, foreign keys.
 
@@ -112,7 +142,7 @@ class Files:
         """
         connection = self._open(tenant, "rw")
         try:
-            for pragma in WRITE_PRAGMAS:
+            for pragma in self._write_pragmas:
                 connection.execute(pragma)
         except BaseException:
             connection.close()

@@ -16,10 +16,11 @@ from bouncer.tenant.threads import SharedConnection
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from bouncer.tenant.files import Files
     from bouncer.tenant.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -118,11 +119,11 @@ class Handle:
 class Handles:
     """All handles, at most `max_open` of them unless more are in use at once: one in use is never closed."""
 
-    def __init__(self, max_open: int, open_writer: Callable[[str], sqlite3.Connection]) -> None:
+    def __init__(self, max_open: int, files: Files) -> None:
         self.max_open = max_open
         self.opened = 0
         self.reaped = 0
-        self._open_writer = open_writer
+        self._files = files
         self._all: dict[str, Handle] = {}
         self._idle: OrderedDict[str, Handle] = OrderedDict()  # not pinned, least recently used first
         self._users: dict[str, int] = {}
@@ -163,7 +164,8 @@ class Handles:
         self.hold(tenant)
         handle = self._all.get(tenant)
         if handle is None:
-            handle = self._all[tenant] = Handle(tenant, SharedConnection(lambda: self._open(tenant), worker))
+            connection = SharedConnection(lambda: self._open(tenant), worker, lambda: self._files.admit(tenant))
+            handle = self._all[tenant] = Handle(tenant, connection)
         self._idle.pop(tenant, None)
         handle.pins += 1
         self._reap()
@@ -183,7 +185,7 @@ class Handles:
             handle.connection.stop()
 
     def _open(self, tenant: str) -> sqlite3.Connection:
-        connection = self._open_writer(tenant)
+        connection = self._files.open_writer(tenant)
         self.opened += 1
         return connection
 
@@ -195,9 +197,12 @@ class Handles:
             handle.connection.stop()  # in the worker's queue before any job that opens the file again
 
     @contextlib.asynccontextmanager
-    async def closed(self, tenant: str, timeout_s: float) -> AsyncIterator[None]:
-        """A block during which nobody uses the tenant and its connection is closed.
+    async def closed(
+        self, tenant: str, timeout_s: float, first: Callable[[str], Awaitable[None]]
+    ) -> AsyncIterator[None]:
+        """A block during which nobody uses the tenant and its connection is closed, after what `first` closes.
 
+        The one that can write is the last: it empties the log and takes it away.
         Raises TenantBusyError when its users have not left after `timeout_s`, TenantDoesNotExistError in two at once.
         """
         if tenant in self._closing:
@@ -206,8 +211,10 @@ class Handles:
         try:
             await self._wait_for_users(tenant, timeout_s)
             self._idle.pop(tenant, None)
+            await first(tenant)
             if (handle := self._all.pop(tenant, None)) is not None:
                 await handle.connection.close()
+            self._files.release(tenant)
             yield
         finally:
             self._closing.discard(tenant)

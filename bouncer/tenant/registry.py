@@ -10,11 +10,11 @@ import zlib
 from typing import TYPE_CHECKING, TypeVar
 
 from bouncer import database, tasks
-from bouncer.errors import TenantBusyError, TenantDoesNotExistError
+from bouncer.errors import TenantBusyError, TenantDoesNotExistError, TenantError
 from bouncer.tenant import exports, tools
 from bouncer.tenant.files import Files
 from bouncer.tenant.handles import Handle, Handles, Lease
-from bouncer.tenant.readers import Reader
+from bouncer.tenant.readers import Readers
 from bouncer.tenant.scope import Scope, UserOrId, current, tenant_id
 from bouncer.tenant.sessions import Engines, TenantAsyncSession
 from bouncer.tenant.threads import Worker
@@ -29,24 +29,28 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SESSION_WAIT_S = 10.0  # for the tenant's other sessions to end
+REOPEN_S = 5.0  # for those who use a file that was replaced to be done
 READERS_KEEP = 16  # reading connections kept open, over all reading threads
 
 
 class Tenants:
     """All tenants under `root` (one `<id>.sqlite3` each). `start` before use, `close` after it.
 
-    `max_open`: writing connections kept open (3 descriptors, about 100 kB each); `workers`, `readers`: threads.
+    `max_open`: writing connections kept open (3 descriptors, about 100 kB each); `workers`, `readers`: threads;
+    `synchronous`: `full` waits with each commit until it would survive a power cut, `normal` does not.
     """
 
-    def __init__(self, root: Path, *, max_open: int = 128, workers: int = 2, readers: int = 2) -> None:
-        self.files = Files(root)
+    def __init__(
+        self, root: Path, *, max_open: int = 128, workers: int = 2, readers: int = 4, synchronous: str = "normal"
+    ) -> None:
+        self.files = Files(root, synchronous)
         self.workers = workers
-        self._reader_count = readers
-        self._handles = Handles(max_open, self.files.open_writer)
+        self._handles = Handles(max_open, self.files)
         self._engines = Engines()
         self._running = False
+        self._closings = tasks.Group()
         self._threads: list[Worker] = []
-        self._readers: list[Reader] = []
+        self._readers = Readers(self.files, threads=readers, keep=READERS_KEEP)
         self._known: set[str] = set()  # ids whose file was there when last looked; what is not here is looked for
         self._leases = [0] * workers
         self._most_leases = max(1, max_open // workers)
@@ -59,10 +63,13 @@ class Tenants:
         await self._engines.start()
         self._files_thread = Worker("tenant-files")
         self._threads = [Worker(f"tenant-{number}") for number in range(self.workers)]
-        keep = max(1, READERS_KEEP // self._reader_count)
-        self._readers = [
-            Reader(f"tenant-reader-{number}", self.files.open_reader, keep) for number in range(self._reader_count)
-        ]
+        self._readers.start()
+        loop = asyncio.get_running_loop()
+
+        def replaced(tenant: str) -> None:
+            loop.call_soon_threadsafe(self._replaced, tenant)
+
+        self.files.on_replaced = replaced
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for sessions and jobs to end, at most `timeout_s` seconds, then close every file and thread.
@@ -72,17 +79,17 @@ class Tenants:
         if not self._running:
             return
         self._running = False
+        await self._closings.cancel()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         for tenant in set(self._handles.tenants()):
             try:
-                async with self._handles.closed(tenant, max(0.0, deadline - loop.time())):
+                async with self._closed(tenant, max(0.0, deadline - loop.time())):
                     pass
             except TenantBusyError as error:
                 log.error("closing all the same: %s", error)
         self._handles.abandon()
-        for reader in self._readers:
-            await reader.stop()
+        await self._readers.stop()
         for thread in (*self._threads, self._files_thread):
             await thread.stop()
 
@@ -117,12 +124,11 @@ class Tenants:
             await self._end(session, handle)
 
     async def _open(self, handle: Handle) -> None:
-        if not handle.connection.is_open:
-            try:
-                await handle.connection
-            except TenantDoesNotExistError:
-                self._known.discard(handle.tenant_id)
-                raise
+        try:
+            await handle.connection
+        except TenantDoesNotExistError:
+            self._known.discard(handle.tenant_id)
+            raise
 
     async def _end(self, session: TenantAsyncSession, handle: Handle) -> None:
         """Roll back what is open; the lock goes on when that is done, even if our caller is cancelled meanwhile."""
@@ -147,7 +153,7 @@ class Tenants:
         tenant = current()
         self._handles.hold(tenant)
         try:
-            return await self._reader(tenant).run(tenant, function)
+            return await self._readers.run(tenant, function)
         finally:
             self._handles.drop(tenant)
 
@@ -159,9 +165,6 @@ class Tenants:
 
     def _worker(self, tenant: str) -> Worker:
         return self._threads[self.worker_index(tenant)]
-
-    def _reader(self, tenant: str) -> Reader:
-        return self._readers[zlib.crc32(tenant.encode("ascii")) % len(self._readers)]
 
     def try_lease(self, tenant: str) -> Lease | None:
         """The tenant's writing connection if nobody has it now, without waiting and without opening the file yet.
@@ -246,9 +249,20 @@ class Tenants:
     @contextlib.asynccontextmanager
     async def _closed(self, tenant: str, timeout_s: float) -> AsyncIterator[None]:
         """A block during which nobody has the tenant's file open."""
-        async with self._handles.closed(tenant, timeout_s):
-            await self._reader(tenant).close(tenant)
+        async with self._handles.closed(tenant, timeout_s, self._readers.close):
             yield
+
+    def _replaced(self, tenant: str) -> None:
+        """Somebody has put another file in a tenant's place: let go of the old one, so that the next use finds it."""
+        if self._running and not self._handles.is_closing(tenant):
+            self._closings.spawn(self._let_go(tenant), name=f"tenant-{tenant}-reopen")
+
+    async def _let_go(self, tenant: str) -> None:
+        try:
+            async with self._closed(tenant, REOPEN_S):
+                log.warning("tenant %s: another file was put in the place of the one in use", tenant)
+        except TenantError as error:  # in use all the time: whoever comes next tries again
+            log.warning("%s", error)
 
     def _on_files(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return self._files_thread.call(function)

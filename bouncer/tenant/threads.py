@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,6 @@ import aiosqlite
 from bouncer.errors import TenantError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Generator
 
 T = TypeVar("T")
@@ -89,30 +89,32 @@ class SharedConnection(aiosqlite.Connection):
     inherited methods use.
     """
 
-    def __init__(self, connector: Callable[[], sqlite3.Connection], worker: Worker) -> None:
+    def __init__(
+        self,
+        connector: Callable[[], sqlite3.Connection],
+        worker: Worker,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`admit` raises when the file that is open, or is to be opened, is not to be used now."""
         # The inherited constructor would make a thread.
         self._running = True
         self._connection: sqlite3.Connection | None = None
         self._connector = connector
+        self._admit = admit
         self._iter_chunk_size = 64
         self._tx = worker.queue  # type: ignore[assignment] # its jobs are (future or None, function), as ours are
         self.worker = worker
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is an open file behind it."""
-        return self._connection is not None
 
     def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
         return self._connect().__await__()
 
     async def _connect(self) -> aiosqlite.Connection:
-        if self._connection is None:
-            await self.worker.call(self.open_sync)
+        await self.worker.call(self.open_sync)
         return self
 
     def open_sync(self) -> sqlite3.Connection:
-        """The bare connection, opened if need be; on the worker thread only."""
+        """The bare connection, opened if need be; on the worker thread only. Raises what `admit` and opening raise."""
+        self._admit()
         if self._connection is None:
             self._connection = self._connector()
         return self._connection
@@ -124,8 +126,16 @@ class SharedConnection(aiosqlite.Connection):
             connection.close()
 
     async def close(self) -> None:
-        """Close it after what was asked of it before."""
-        await self.worker.call(self.close_sync)
+        """Empty its log and close it, after what was asked of it before."""
+        await self.worker.call(self._empty_and_close)
+
+    def _empty_and_close(self) -> None:
+        # SQLite does so by itself, but not where the file was moved: its log would be taken for that of the next one.
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # a file that cannot be written is closed all the same
+                self._connection.rollback()
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close_sync()
 
     def stop(self) -> None:
         """Close it without waiting; SQLAlchemy calls this where it cannot wait."""
