@@ -173,6 +173,7 @@ class Storage:
     """`[storage]`: the folder that holds everything, and where things are in it."""
 
     path: Path = _key(Path("storage"), _path)
+    synchronous: str = _key("normal", _choice("normal", "full"))
 
     @property
     def tenants(self) -> Path:

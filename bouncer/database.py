@@ -23,6 +23,7 @@ from sqlalchemy import create_engine, delete, engine_from_config, event, make_ur
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from bouncer import tasks
 from bouncer.errors import TenantDoesNotExistError, TenantSchemaError
 from bouncer.models.guard import HomeSession, admit_statement
 from bouncer.models.main import MainBase, User
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 MAIN_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # a deleted user's bytes are overwritten, not only unlinked
     "PRAGMA busy_timeout=5000",
@@ -45,6 +45,7 @@ MAIN_PRAGMAS = (
 )
 POOL_SIZE = 3  # aiosqlite: a thread each
 CHECKPOINT_ATTEMPTS = 3  # each waits for readers up to busy_timeout
+CHECKPOINT_AGAIN_S = 60.0
 BUSY_MS = 5000
 
 _alembic = threading.RLock()
@@ -63,10 +64,15 @@ class MainAsyncSession(AsyncSession):
 
 
 class MainDatabase:
-    """The database of the installation. `url` is SQLAlchemy's with an asyncio driver (`sqlite+aiosqlite:///…`)."""
+    """The database of the installation. `url` is SQLAlchemy's with an asyncio driver (`sqlite+aiosqlite:///…`).
 
-    def __init__(self, url: str) -> None:
+    `synchronous` is SQLite's `normal` or `full`: whether a commit waits until it would survive a power cut.
+    """
+
+    def __init__(self, url: str, *, synchronous: str = "normal") -> None:
         self._url = make_url(url)
+        self._pragmas: tuple[str, ...] = (*MAIN_PRAGMAS, f"PRAGMA synchronous={synchronous}")
+        self._cutting = tasks.Group()
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = self._engine()
 
@@ -75,7 +81,7 @@ class MainDatabase:
         # What an error says is for logs and for people: never the values of the statement that failed.
         engine = create_async_engine(self._url, hide_parameters=True, **sized)
         if self._sqlite:
-            event.listen(engine.sync_engine, "connect", _set_main_pragmas)
+            event.listen(engine.sync_engine, "connect", self._set_pragmas)
         event.listen(engine.sync_engine, "before_cursor_execute", _guard_main)
         return engine
 
@@ -109,31 +115,44 @@ class MainDatabase:
     async def purge_user(self, user_id: int) -> bool:
         """Delete the user's row and all that hangs on it, then (SQLite) overwrite the log that still has the bytes.
 
-        True when nothing is left on disk; False when a reader kept the write-ahead log in use: call again later.
+        True when nothing is left on disk; False when a reader kept the write-ahead log in use: that is tried again
+        until it is done or the database is closed.
         """
         async with self.session() as session, session.begin():
             await session.execute(delete(User).where(User.id == user_id))
         if not self._sqlite:
             return True
-        async with self.engine.connect() as connection:
-            for _ in range(CHECKPOINT_ATTEMPTS):
-                busy, _, _ = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
-                if not busy:
-                    return True
+        for _ in range(CHECKPOINT_ATTEMPTS):
+            if await self._cut_log():
+                return True
         log.warning("the main database's write-ahead log is in use: bytes of user %s may be in it", user_id)
+        self._cutting.spawn(self._cut_later(user_id), name=f"main-log-{user_id}")
         return False
+
+    async def _cut_log(self) -> bool:
+        async with self.engine.connect() as connection:
+            busy, _, _ = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
+            return not busy
+
+    async def _cut_later(self, user_id: int) -> None:
+        done = False
+        while not done:
+            await asyncio.sleep(CHECKPOINT_AGAIN_S)
+            with contextlib.suppress(DBAPIError):  # a disk that fails is no reason to stop trying
+                done = await self._cut_log()
+        log.info("the main database's write-ahead log has nothing of user %s any more", user_id)
 
     async def close(self) -> None:
         """Close every connection; the database cannot be used afterwards."""
+        await self._cutting.cancel()
         await self.engine.dispose()
 
-
-def _set_main_pragmas(connection: Any, record: object) -> None:
-    del record
-    cursor = connection.cursor()
-    for pragma in MAIN_PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+    def _set_pragmas(self, connection: Any, record: object) -> None:
+        del record
+        cursor = connection.cursor()
+        for pragma in self._pragmas:
+            cursor.execute(pragma)
+        cursor.close()
 
 
 def _guard_main(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:

@@ -45,9 +45,9 @@ async def open_storage(config: Config) -> tuple[MainDatabase, Tenants]:
     folder = config.storage.path
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     vault.install(await asyncio.to_thread(vault.Vault, vault.key_path(folder)))
-    main = MainDatabase(config.main_url)
+    main = MainDatabase(config.main_url, synchronous=config.storage.synchronous)
     await main.migrate()
-    tenants = Tenants(config.storage.tenants)
+    tenants = Tenants(config.storage.tenants, synchronous=config.storage.synchronous)
     await tenants.start()
     tenant.install(tenants)
     return main, tenants

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ from bouncer.models.tenant import Message, Server
 from bouncer.tenant import Lease, Tenants, handles, read, session, switch
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
     from bouncer.database import MainDatabase
@@ -184,6 +184,24 @@ async def test_a_deleted_user_leaves_no_byte_in_storage(
     assert await main_db.purge_user(user.id)
     left = bytes_of_storage()
     assert [mark for mark in marks if mark in left] == []
+
+
+async def test_a_deleted_users_bytes_leave_the_log_once_nobody_reads_in_it(
+    main_db: MainDatabase, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bouncer.database.CHECKPOINT_AGAIN_S", 0.01)
+    main_db._pragmas = tuple(pragma.replace("busy_timeout=5000", "busy_timeout=1") for pragma in main_db._pragmas)
+    async with main_db.session() as unit, unit.begin():
+        user = User(name="zebulon", password_hash="x")
+        unit.add(user)
+    with contextlib.closing(sqlite3.connect(storage / "main.sqlite3")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        assert not await main_db.purge_user(user.id)
+        assert b"zebulon" in (storage / "main.sqlite3-wal").read_bytes()
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.wait(main_db._cutting._tasks)
+    assert b"zebulon" not in (storage / "main.sqlite3").read_bytes()
 
 
 async def test_the_id_of_a_deleted_user_is_never_used_again(main_db: MainDatabase) -> None:
