@@ -93,15 +93,18 @@ class Downloads:
                 return
             made.size = (await asyncio.to_thread(made.path.stat)).st_size
             made.ready = True
-            await asyncio.sleep(KEPT_MS / 1000)
-            if self._made.get(user_id) is made:
-                await self.forget(user_id)
+            self._tasks.spawn(self._expire(user_id, made), name=f"download-{user_id}-expiry")
         except FAILURES as error:
             log.warning("a user's data could not be written: %s", error)
             made.error = " ".join(str(error).split()) or type(error).__name__
         except asyncio.CancelledError:
             made.error = "the bouncer stopped"
             raise
+
+    async def _expire(self, user_id: int, made: Download) -> None:
+        await asyncio.sleep(KEPT_MS / 1000)
+        if self._made.get(user_id) is made:
+            await self.forget(user_id)
 
     async def finished(self) -> None:
         """Wait for the end of the newest one that is being made."""

@@ -81,16 +81,20 @@ async def test_two_factors_are_set_up_and_used(installation: Installation) -> No
         await expect(page.get_by_role("heading", name="Servers")).to_be_visible()
 
 
-async def test_ones_data_is_made_and_downloaded(installation: Installation) -> None:
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+async def test_ones_data_is_made_and_downloaded(installation: Installation, script: bool) -> None:
     user = await installation.user("ada")
     row = await installation.service.servers.add(user.id, {"name": "libera", "address": "irc.libera.chat"})
     await fill(user.id, row.id, text="to take away")
     async with (
         browser.chromium() as started,
-        browser.signed_in(started, installation.url, "ada", PASSWORD) as page,
+        browser.signed_in(started, installation.url, "ada", PASSWORD, script=script) as page,
     ):
         await page.goto("/account/data")
         await page.get_by_role("button", name="Make Text logs").click()
+        if not script:
+            await installation.service.downloads.finished()
+            await page.reload()
         ready = page.get_by_role("link", name="Download it")
         await expect(ready).to_be_visible()
         async with page.expect_download() as waiting:
