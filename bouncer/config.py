@@ -115,8 +115,7 @@ def _retention(value: object, where: _Where) -> int | None:
         return None
     if not (match := re.fullmatch(r"([1-9][0-9]{0,4})d", text)):
         where.fail(f'{text!r} is not a number of days like "365d", nor "" to keep everything')
-    # The form is settled, nothing deletes yet: to accept it would promise what does not happen.
-    where.fail(f'deleting after {match[1]} days is not available in this version; leave it "" (everything is kept)')
+    return int(match[1]) * 86_400_000
 
 
 def _main_url(value: object, where: _Where) -> str:
@@ -237,7 +236,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`[history]`: how long messages are kept, in ms; None keeps everything."""
+    """`[history]`: how long messages are kept at most, in ms; None is no bound, and users decide for themselves."""
 
     retention: int | None = _key(None, _retention)
 
@@ -284,6 +283,7 @@ class Limits:
     registering_total: int = _key(500, _whole(1, 100_000, "connections"))
     client_line_bytes: int = _key(16_384, _whole(4_608, 1_048_576, "bytes"))  # 512 + 4,096 of tags is what IRCv3 asks
     client_sendq_bytes: int = _key(8_388_608, _whole(524_288, 1_073_741_824, "bytes"))  # two portions of playback
+    disk_mb_per_user: int = _key(0, _whole(0, 1_000_000_000, "megabytes"))
     journal_rows: int = _key(100_000, _whole(1_000, 10_000_000, "rows"))
     panel_body_bytes: int = _key(1_048_576, _whole(16_384, 1_073_741_824, "bytes"))
 

@@ -263,6 +263,7 @@ def tenant_template() -> bytes:
         path = Path(folder, "template.sqlite3")
         path.touch()
         with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # what is deleted can be given back bit by bit
             connection.execute("PRAGMA journal_mode=WAL")
         _upgrade_tenant(path, BUSY_MS)
         return path.read_bytes()

@@ -156,9 +156,15 @@ class LiveUser:
         else:
             text = f"Storage fails ({trouble.reason}): lines are shown before they are stored"
         if text and text != self._told_trouble:
-            for session in self.sessions.values():
-                session.client.notice(text)
+            self.tell(text)
         self._told_trouble = "" if trouble is None else text
+
+    def tell(self, *lines: str) -> int:
+        """Notices to every client; how many clients there are."""
+        for session in self.sessions.values():
+            for line in lines:
+                session.client.notice(line)
+        return len(self.sessions)
 
     # -- the person without a client ---------------------------------------------------------------------------------
 
@@ -204,6 +210,7 @@ class LiveUser:
         if network is None:
             client.line_bytes = UNBOUND_LINE
             self._welcome_unbound(client)
+            self._tell_what_waits(client)
             client.update_caps({})
             if NOTIFY in client.caps:
                 self.announcer.greet(session)
@@ -222,7 +229,12 @@ class LiveUser:
             network.presence.declare(client.away)
         network.keep(Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address)))
         client.update_caps(network.cap_values)
+        self._tell_what_waits(client)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")
+
+    def _tell_what_waits(self, client: Client) -> None:
+        if words := self.service.caretaker.untold(self.user_id):
+            client.notice(words)
 
     async def _catch_up(self, attachment: Attachment, client: Client) -> None:
         try:

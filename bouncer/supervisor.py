@@ -352,11 +352,13 @@ class Supervisor:
 
     def broadcast(self, text: str) -> int:
         """Tell every attached client of every user; gives how many."""
-        clients = [session.client for user in self.users.values() for session in user.sessions.values()]
-        for client in clients:
-            for line in split_text(" ".join(text.split()), BROADCAST_BYTES):
-                client.notice(line)
-        return len(clients)
+        lines = split_text(" ".join(text.split()), BROADCAST_BYTES)
+        return sum(user.tell(*lines) for user in self.users.values())
+
+    def tell(self, user_id: int, text: str) -> int:
+        """Tell every attached client of one user; gives how many."""
+        live = self.users.get(user_id)
+        return 0 if live is None else live.tell(text)
 
     async def reload_configuration(self) -> None:
         """Read the configuration again."""

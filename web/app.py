@@ -82,6 +82,7 @@ async def _begin(app: web.Application) -> None:
 
 async def _end(app: web.Application) -> None:
     await app[SERVICE].figures.close()
+    await app[SERVICE].histories.close()
     await app[SERVICE].downloads.close()
     await app[SERVICE].backups.close()
 
@@ -94,7 +95,9 @@ def _templates(app: web.Application) -> None:
         auto_reload=False,
         filters=FILTERS,
     )
-    env.globals.update({"static": app[ASSETS].address, "flash": "", "section": "", "running": True, "notices": 0})
+    env.globals.update(
+        {"static": app[ASSETS].address, "flash": "", "section": "", "running": True, "notices": 0, "storage": ""}
+    )
     for name in env.list_templates():
         env.get_template(name)  # compiled now: no request reads a file, and a broken one stops the start
 

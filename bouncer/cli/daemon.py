@@ -139,6 +139,8 @@ class Daemon:
         stack.push_async_callback(_step, "disconnecting", self._disconnect, QUIT_S)
         self._supervisor.on_reload = self._read_again
         await self._supervisor.start()
+        stack.push_async_callback(_step, "leaving the history as it is", self._service.caretaker.close)
+        self._service.caretaker.start()
         stack.push_async_callback(_step, "closing the panel", self._close_panel)
         if config.web.listen is not None:
             self._panel = await start_panel(config, self._service)

@@ -34,6 +34,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close all."""
+        await self.service.upkeep.close()
         self.service.close()
         tenant.install(None)
         await self.tenants.close()

@@ -81,6 +81,7 @@ class Server(TenantBase):
     away_message: Mapped[str] = words()  # of auto-away
     regain_command: Mapped[str] = secret_words()  # a line to services with {nick} in it
     encoding: Mapped[str] = words()  # of bytes that are no UTF-8; '' is cp1252
+    keep_days: Mapped[int | None]  # how long messages are kept; 0 for ever, None as the user's rule says
     created_at: Mapped[int] = mapped_column(default=now_ms)
     updated_at: Mapped[int] = mapped_column(default=now_ms, onupdate=now_ms)
 
@@ -116,6 +117,7 @@ class Channel(TenantBase):
     detach_on: Mapped[str] = words("default")
     detach_after_s: Mapped[int | None]
     notify: Mapped[str] = words("mentions")  # which of its messages want attention
+    keep_days: Mapped[int | None]  # as of the server, whose rule it overrides
 
 
 class Conversation(TenantBase):
@@ -128,6 +130,7 @@ class Conversation(TenantBase):
     server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
     nick: Mapped[str]
     folded: Mapped[str]
+    keep_days: Mapped[int | None]  # as of a channel
 
 
 class ChannelUser(TenantBase):
@@ -264,3 +267,53 @@ class ClientName(TenantBase):
     created_at: Mapped[int] = mapped_column(default=now_ms)
     last_seen_at: Mapped[int | None]
     address: Mapped[str] = words()
+
+
+class MessageDay(TenantBase):
+    """How many messages up to `MessageCounting.upto` a buffer has of one day (UTC), and bytes of text in them.
+
+    0 stands for no channel, or no conversation. Triggers take off what is deleted or changed.
+    """
+
+    __tablename__ = "message_days"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True)
+    channel_id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[int] = mapped_column(primary_key=True)  # since 1970
+    messages: Mapped[int]
+    bytes: Mapped[int]
+
+
+class MessageCounting(TenantBase):
+    """The one row that says up to which message's id `MessageDay` has counted."""
+
+    __tablename__ = "message_counting"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    upto: Mapped[int]
+
+
+class UpkeepJob(TenantBase):
+    """Work on much history: what it is about, how far it is, how it ended. See `bouncer.service.upkeep`."""
+
+    __tablename__ = "upkeep_jobs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]  # rules, range, quota, space
+    state: Mapped[str]  # running, stopped, done, failed
+    phase: Mapped[str]  # messages, index, space
+    server_id: Mapped[int | None]  # what it is about; all of it where there is none
+    channel_id: Mapped[int | None]
+    conversation_id: Mapped[int | None]
+    after: Mapped[int | None]  # ms, from that moment on
+    before: Mapped[int | None]  # ms, up to that moment
+    upto: Mapped[int]  # the newest message when it was asked for
+    done: Mapped[int] = mapped_column(default=0, server_default="0")
+    total: Mapped[int] = mapped_column(default=0, server_default="0")
+    freed: Mapped[int] = mapped_column(default=0, server_default="0")  # bytes given back to the file system
+    begun_at: Mapped[int] = mapped_column(default=now_ms)
+    ended_at: Mapped[int | None]
+    note: Mapped[str] = words()  # why it failed, or what could not be done

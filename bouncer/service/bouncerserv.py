@@ -114,7 +114,7 @@ class BouncerServ:
         args = parse(parser, [noun, verb, *rest])
         if noun in ADMIN:
             return args
-        args.user = user.name
+        args.user, args.attached = user.name, server
         if (needed := getattr(args, "needs_server", None)) is not None:
             args.server = args.server or server
             if needed and args.server is None:

@@ -9,6 +9,7 @@ from bouncer.service.attention import Attention
 from bouncer.service.audit import Audit
 from bouncer.service.backups import Backups
 from bouncer.service.bouncerserv import BouncerServ
+from bouncer.service.caretaker import Caretaker
 from bouncer.service.certificates import Certificates
 from bouncer.service.channels import Channels
 from bouncer.service.clients import Clients
@@ -18,11 +19,13 @@ from bouncer.service.files import TenantFiles
 from bouncer.service.histories import Histories
 from bouncer.service.house import House
 from bouncer.service.invites import Invites
+from bouncer.service.retention import Retention
 from bouncer.service.second_factor import SecondFactors
 from bouncer.service.servers import Servers
 from bouncer.service.talk import Talk
 from bouncer.service.tokens import Tokens
 from bouncer.service.trials import Trials
+from bouncer.service.upkeep import Upkeep
 from bouncer.service.users import Users
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Service:
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
     `second_factors` are the codes of a sign-in to the panel, `invites` lead to accounts, `audit` is who did what.
     `house` and `backups` are of the whole installation, for admins.
+    `retention` is how long messages are kept, `upkeep` the work of deleting them, `caretaker` looks after all files.
     `downloads` are the files people take their data away in.
     `figures` are what is counted for pictures. `trials` connect to a network without anything being stored.
     `talk` is for words of a person who sits at no client, `attention` is what they want to be told of.
@@ -58,6 +62,9 @@ class Service:
         self.channels = Channels(live)
         self.clients = Clients(live)
         self.histories = Histories(live)
+        self.retention = Retention(config, live)
+        self.upkeep = Upkeep(self.retention, live, self._messages_gone)
+        self.caretaker = Caretaker(config, self.users, self.retention, self.upkeep, live)
         self.talk = Talk(live, lambda: self.bouncerserv)
         self.attention = Attention(live)
         self.figures = Figures()
@@ -65,7 +72,7 @@ class Service:
         self.house = House(config, self.users, tenants, live, self.second_factors, self.audit)
         self.backups = Backups(config, self.users, self.tenants, self.audit)
         self.downloads = Downloads(self.tenants, config.storage.path / "downloads")
-        self.users.on_delete.append(self.downloads.forget)
+        self.users.on_delete += [self.downloads.forget, self.upkeep.forget, self.caretaker.forget]
         self.tokens = Tokens(main, self.users, live)
         self.certificates = Certificates(main, live)
 
@@ -77,7 +84,10 @@ class Service:
     def configure(self, config: Config) -> None:
         """Follow a configuration that was read again."""
         self.config = config
-        self.servers.config = self.house.config = config
+        self.servers.config = self.house.config = self.retention.config = self.caretaker.config = config
+
+    def _messages_gone(self, user_id: int) -> None:
+        self.figures.forget(user_id)
 
     def close(self) -> None:
         """End the threads that hash passwords."""

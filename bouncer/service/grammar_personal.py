@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 ON_OFF = ("on", "off")
 NAMELESS = "`-` for clients that have no name"
+PATIENCE_S = 2.0
+"""How long a client waits for the end of long work before it is told that it goes on."""
 SASL_METHODS = ("plain", "scram", "external", "nickserv")
 
 
@@ -81,12 +83,31 @@ def history(verbs: Subparsers, *, irc: bool = False) -> None:
     search.add_argument("--from", dest="sender", metavar="NICK", default="")
     search.add_argument("--limit", metavar="N", default="20")
     search.add_argument("words", metavar="WORD", nargs="+")
-    clear = verb(verbs, "clear", "delete the history of a channel or of the talk with a nick", irc=irc, user=True)
-    on_server(clear, irc=irc)
-    clear.add_argument("buffer", metavar="CHANNEL|NICK")
-    clear.add_argument("--yes", action="store_true", help="do not ask")
     verb(verbs, "sizes", "how much there is", irc=irc, user=True)
     verb(verbs, "retention", "how long messages are kept", irc=irc, user=True)
+    keep = verb(verbs, "keep", "keep messages for so long from now on", irc=irc, user=True)
+    keep.add_argument("days", metavar="DAYS|forever|default")
+    keep.add_argument("--server", metavar="NAME", help="those of one network only")
+    keep.add_argument("--in", dest="buffer", metavar="CHANNEL|NICK", help="those of one channel or person only")
+    clear = verb(verbs, "clear", "delete what was said; without --yes it says what would go", irc=irc, user=True)
+    if irc:
+        clear.add_argument("--server", metavar="NAME")
+    else:
+        clear.add_argument("server", metavar="SERVER", nargs="?")
+    clear.add_argument("buffer", metavar="CHANNEL|NICK", nargs="?")
+    clear.add_argument("--everything", action="store_true", help="all of the network; all there is where none is named")
+    clear.add_argument("--since", metavar="DAY", help="such as 2026-11-23, UTC; that day too")
+    clear.add_argument("--until", metavar="DAY", help="that day too")
+    work = verb(verbs, "work", "what is being deleted, and how far that is", irc=irc, user=True)
+    space = verb(verbs, "compact", "give free space in your file back to the disk", irc=irc, user=True)
+    for name, words in (("stop", "stop deleting"), ("resume", "go on deleting")):
+        verb(verbs, name, words, irc=irc, user=True).add_argument("job", metavar="ID")
+    for parser in (keep, clear):
+        parser.add_argument("--yes", action="store_true", help="do it; without it nothing but a preview")
+    for parser in (keep, clear, space):
+        parser.set_defaults(patience_s=PATIENCE_S if irc else None)
+    if not irc:
+        work.add_argument("--json", action="store_true")
 
 
 def notify(verbs: Subparsers, *, irc: bool = False) -> None:

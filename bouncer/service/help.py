@@ -55,7 +55,10 @@ HELP = {
     "history": (
         "history search WORD… [--in CHANNEL|NICK] [--from NICK] [--limit N] - all words have to be there",
         "history sizes - how much is stored; history retention - how long",
-        "history clear CHANNEL|NICK --yes - delete it",
+        "history keep DAYS|forever|default [--server NAME] [--in CHANNEL|NICK] - without --yes it says what would go",
+        "history clear CHANNEL|NICK [--since DAY] [--until DAY] - delete it; without --yes it says what would go",
+        "  history clear --everything [--server NAME] - all of a network, or all there is",
+        "history work - what is being deleted; history stop ID, history resume ID; history compact - free space back",
         "--server NAME means another of your networks.",
     ),
     "notify": (

@@ -1,30 +1,33 @@
-"""Owns what can be done with a user's stored messages: found, counted, cleared; and the list of notifications."""
+"""Owns what can be done with a user's stored messages: found and counted; and the list of notifications."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
-from bouncer import history, tenant
+from bouncer import counts, history, tasks, tenant
 from bouncer.clock import now_ms
 from bouncer.errors import NotFoundError, UsageError
 from bouncer.history import Buffer
 from bouncer.models.tenant import Channel, Conversation, Message, Notification, Server
+from bouncer.service.files import FAILURES
 from bouncer.service.folding import casemap_of
-from bouncer.service.removal import remove_messages
-from bouncer.service.sizes import SizeCounts
+from bouncer.service.retention import Scope, count_all
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from bouncer.counts import Disk, Size
     from bouncer.history import StoredMessage
     from bouncer.service.live import Live
-    from bouncer.service.sizes import Size
+
+log = logging.getLogger(__name__)
 
 MAX_FOUND = 100
 MAX_NOTIFICATIONS = 100
@@ -32,10 +35,21 @@ MAX_NOTIFICATIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Of all of a user's history; `file_bytes` is the whole file, all else in it too."""
+    """Of all of a user's history; `density` as in `counts`, `behind` are messages not counted yet."""
 
     buffers: Sequence[Size]
-    file_bytes: int
+    disk: Disk
+    density: float = 1.0
+    behind: int = 0
+
+    @property
+    def messages(self) -> int:
+        """In all."""
+        return sum(size.messages for size in self.buffers)
+
+    def takes(self, *sizes: Size) -> int:
+        """About the bytes that these buffers take on disk: the file does not say whose its pages are."""
+        return round(sum(size.weight for size in sizes) * self.density)
 
 
 class Notice(NamedTuple):
@@ -51,7 +65,8 @@ class Histories:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._sizes = SizeCounts()
+        self._tasks = tasks.Group()
+        self._counting: set[int] = set()
 
     async def search(
         self,
@@ -74,28 +89,44 @@ class Histories:
             )
         return found[::-1]
 
-    async def clear(self, user_id: int, server_id: int, name: str) -> int:
-        """Delete all messages of a channel or conversation, from the index too; gives how many. Takes its time."""
-        await self._live.flush(user_id)
+    async def scope(self, user_id: int, server_id: int, name: str) -> Scope:
+        """A channel or conversation by its name; raises NotFoundError."""
         async with tenant.switch(user_id):
-            buffer = await self._buffer(server_id, name)
-            async with tenant.session() as session:
-                newest = await session.scalar(select(func.max(Message.id))) or 0
-            removed = await remove_messages(
-                Message.server_id == buffer.server_id,
-                Message.channel_id == buffer.channel_id,
-                Message.conversation_id == buffer.conversation_id,
-                Message.id <= newest,
-            )
-        self._sizes.forget(user_id)
-        return removed
+            return Scope(*await self._buffer(server_id, name))
 
     async def sizes(self, user_id: int) -> Sizes:
-        """The buffers with their counts, largest first."""
+        """The buffers, the one that takes most first, and the file; from what is counted, however much there is."""
+
+        def find(connection: sqlite3.Connection) -> Sizes:
+            sizes, disk = counts.read_sizes(connection), counts.read_disk(connection)
+            behind = counts.read_behind(connection)
+            known = behind <= counts.MOST_AT_ONCE
+            return Sizes(sizes, disk, counts.density(disk, sizes) if known else 1.0, behind)
+
         async with tenant.switch(user_id):
-            buffers = await self._sizes.of(user_id)
-        path = tenant.path(user_id)
-        return Sizes(buffers, await asyncio.to_thread(lambda: path.stat().st_size))
+            found = await tenant.read(find)
+        if found.behind > counts.PORTION:
+            self._count(user_id)
+        return found
+
+    def _count(self, user_id: int) -> None:
+        """Count on beside, in one task for a user."""
+        if user_id not in self._counting:
+            self._counting.add(user_id)
+            self._tasks.spawn(self._counted(user_id), name=f"counting-{user_id}")
+
+    async def _counted(self, user_id: int) -> None:
+        try:
+            async with tenant.switch(user_id):
+                await count_all()
+        except FAILURES as error:
+            log.info("messages were not counted: %s", error)
+        finally:
+            self._counting.discard(user_id)
+
+    async def close(self) -> None:
+        """Stop counting; it goes on when somebody asks again."""
+        await self._tasks.cancel()
 
     async def notifications(self, user_id: int, *, all_of_them: bool = False) -> Sequence[Notice]:
         """The newest unread ones (or all), oldest first, at most MAX_NOTIFICATIONS."""

@@ -76,6 +76,9 @@ class Live(Protocol):
     def broadcast(self, text: str) -> int:
         """Tell every attached client of every user; gives how many."""
 
+    def tell(self, user_id: int, text: str) -> int:
+        """Tell every attached client of one user; gives how many."""
+
     async def reload_configuration(self) -> None:
         """Read the configuration again; raises BouncerError when it cannot be used, and changes nothing then."""
 
@@ -152,6 +155,10 @@ class Offline:
     def broadcast(self, text: str) -> int:  # noqa: ARG002 - the protocol's shape
         """No client is attached."""
         raise RefusedError(NOT_RUNNING)
+
+    def tell(self, user_id: int, text: str) -> int:  # noqa: ARG002 - the protocol's shape
+        """No client is attached."""
+        return 0
 
     async def reload_configuration(self) -> None:
         """The next start reads it."""

@@ -1,54 +1,112 @@
-"""Owns deleting much history without holding the file for long: small batches, bounded by time, then a clean index."""
+"""Owns deleting much history without holding the file for long: small portions, bounded by time, then a clean file.
+
+Call inside `tenant.switch`. Between two portions others have their turn for as long as the portion took.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete
 
-from bouncer import tenant
-from bouncer.models.tenant import Message, Server
+from bouncer import counts, pruning, tenant
+from bouncer.history import Buffer
+from bouncer.models.tenant import Server
+from bouncer.pruning import Span
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from collections.abc import Callable, Sequence
 
-BUDGET_S = 0.05
-"""What one statement may take; the next batch is halved when it took longer, doubled when it took less than half."""
-FIRST_BATCH, LARGEST_BATCH = 200, 5_000
+T = TypeVar("T")
+
+BUDGET_S = 0.02
+"""What one portion may take; the next is halved when it took longer, doubled when it took less than half."""
+FIRST_PORTION, SMALLEST_PORTION, LARGEST_PORTION = 100, 10, 2_000
+LOG_TRIES, LOG_WAIT_S = 20, 0.25
+"""How often the log is tried to be cut off while readers need it."""
+MAX_ID = 2**63 - 1
+IN_LOG = "somebody was reading: some of the words may stay in the write-ahead log until it is used again"
+NO_ROOM = "the file could not be written anew ({}): its free space stays in it, to be used again"
 
 
 async def remove_server(server_id: int) -> None:
     """Delete a server of the current tenant with everything that hangs on it."""
-    await remove_messages(Message.server_id == server_id)
+    sizes = await tenant.read(counts.read_sizes)
+    buffers = {size.buffer for size in sizes if size.buffer.server_id == server_id}
+    for buffer in (*buffers, Buffer(server_id)):
+        await remove(Span(buffer, None, None, MAX_ID))
     async with tenant.session() as session:
         await session.execute(delete(Server).where(Server.id == server_id))
         await session.commit()
+    await merge_index()
+    await give_space_back()
 
 
-async def remove_messages(*conditions: ColumnElement[bool]) -> int:
-    """Delete the current tenant's messages for which all conditions hold; gives how many.
+async def remove(span: Span, also: Callable[[sqlite3.Connection, int], bool] | None = None) -> int | None:
+    """Delete the messages of a span, and reactions to them; how many, None when `also` said no.
 
-    The index keeps deleted words readable until it is optimised, so that is done when there were any.
+    `also(connection, number)` is called in the transaction of each portion.
     """
-    size, last, removed = FIRST_BATCH, 0, 0
+    portion, removed = FIRST_PORTION, 0
     while True:
-        began = time.monotonic()
-        async with tenant.session() as session:
-            query = select(Message.id).where(*conditions, Message.id > last)
-            ids = list(await session.scalars(query.order_by(Message.id).limit(size)))
-            if not ids:
-                break
-            these = (*conditions, Message.id > last, Message.id <= ids[-1])
-            await session.execute(delete(Message).where(*these).execution_options(synchronize_session=False))
-            await session.commit()
-        last, removed = ids[-1], removed + len(ids)
+        size, began = portion, time.monotonic()
+        count = await tenant.write(partial(pruning.delete_some, span=span, most=size, also=also))
+        if count is None:
+            return None
+        removed += count
         took = time.monotonic() - began
-        size = max(50, size // 2) if took > BUDGET_S else min(LARGEST_BATCH, size * 2 if took < BUDGET_S / 2 else size)
-        await asyncio.sleep(0)
-    if removed:
-        async with tenant.session() as session:
-            await session.execute(text("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')"))
-            await session.commit()
+        portion = max(SMALLEST_PORTION, portion // 2) if took > BUDGET_S else portion
+        portion = min(LARGEST_PORTION, portion * 2) if took < BUDGET_S / 2 else portion
+        if count < size:
+            break
+        await asyncio.sleep(took)
+    if removed and span.before is not None:
+        for day in range(pruning.LATE_DAYS):
+            begin = span.before + day * counts.DAY_MS
+            await _portion(partial(pruning.delete_reactions, buffer=span.buffer, begin=begin))
     return removed
+
+
+async def forget_empty(buffers: Sequence[Buffer]) -> None:
+    """Forget those of the conversations that have no message left."""
+    numbers = [buffer.conversation_id for buffer in buffers if buffer.conversation_id is not None]
+    await _portion(lambda base: pruning.delete_empty(base, numbers))
+
+
+async def merge_index() -> None:
+    """Have the full-text index forget the words of deleted messages."""
+    await _portion(pruning.merge_begin)
+    while await _portion(pruning.merge_more):
+        pass
+
+
+async def give_space_back() -> str:
+    """Make the file as small as what is in it, and leave nothing of what was; in words, what could not be done.
+
+    A file that an earlier version made cannot do it bit by bit: it is written anew, once, in one go.
+    """
+    disk = await tenant.read(counts.read_disk)
+    if not disk.gives_back:
+        try:
+            await tenant.rebuild(tenant.current(), pruning.rebuild)
+        except sqlite3.Error as error:
+            return NO_ROOM.format(error)
+    while await _portion(pruning.free_some):
+        pass
+    for _ in range(LOG_TRIES):
+        if await _portion(pruning.empty_log):
+            return ""
+        await asyncio.sleep(LOG_WAIT_S)
+    return IN_LOG
+
+
+async def _portion(function: Callable[[sqlite3.Connection], T]) -> T:
+    """One short piece of work, then a pause of the same length."""
+    began = time.monotonic()
+    outcome = await tenant.write(function)
+    await asyncio.sleep(time.monotonic() - began)
+    return outcome

@@ -1,4 +1,4 @@
-"""Owns how clients, secrets' names, certificates, history and the bouncer itself are shown; reads no database."""
+"""Owns how clients, secrets' names, certificates, messages and the bouncer itself are shown; reads no database."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ if TYPE_CHECKING:
     from bouncer.models.main import ClientCertificate, Token
     from bouncer.models.tenant import Server
     from bouncer.service.clients import KnownClient
-    from bouncer.service.histories import Notice, Sizes
+    from bouncer.service.histories import Notice
     from bouncer.service.servers import ServerView
     from bouncer.service.show import Json
-
-MAX_BUFFERS = 30
-"""Buffers shown by `history sizes`; the rest is counted together."""
-
 
 def clients(attached: Sequence[ClientInfo]) -> list[str]:
     """The table of `client list`."""
@@ -139,20 +135,6 @@ def notice(one: Notice) -> str:
     read = "" if one.row.read_at is None else " (read)"
     text = f"{one.row.id}: {when(one.row.created_at)} {where} <{nick}> {one.message.content}{read}"
     return printable(text.replace("\n", " / "))
-
-
-def sizes(found: Sizes) -> list[str]:
-    """The table of `history sizes`."""
-    rows = [
-        [one.server, one.name or "(the server)", str(one.messages), when(one.oldest), when(one.newest)]
-        for one in found.buffers[:MAX_BUFFERS]
-    ]
-    rest = found.buffers[MAX_BUFFERS:]
-    if rest:
-        rows.append(["", f"({len(rest)} more)", str(sum(one.messages for one in rest)), "", ""])
-    total = sum(one.messages for one in found.buffers)
-    lines = table(["SERVER", "BUFFER", "MESSAGES", "FROM", "TO"], rows) if rows else []
-    return [*lines, f"{total} messages in all; the file has {size(found.file_bytes)}"]
 
 
 def size(count: int) -> str:

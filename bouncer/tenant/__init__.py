@@ -42,10 +42,12 @@ __all__ = [
     "migrate",
     "path",
     "read",
+    "rebuild",
     "restore",
     "session",
     "switch",
     "tenant_id",
+    "write",
 ]
 
 T = TypeVar("T")
@@ -78,6 +80,11 @@ def session() -> AbstractAsyncContextManager[TenantAsyncSession]:
 async def read(function: Callable[[sqlite3.Connection], T]) -> T:
     """`Tenants.read` of the installed registry."""
     return await installed().read(function)
+
+
+async def write(function: Callable[[sqlite3.Connection], T]) -> T:
+    """`Tenants.write` of the installed registry."""
+    return await installed().write(function)
 
 
 def path(user: UserOrId) -> Path:
@@ -123,6 +130,11 @@ async def check(user: UserOrId) -> list[str]:
 async def export(user: UserOrId, dest: Path, form: str, progress: Callable[[int, int], None] | None = None) -> None:
     """`Tenants.export` of the installed registry."""
     await installed().export(user, dest, form, progress)
+
+
+async def rebuild(user: UserOrId, function: Callable[[sqlite3.Connection], T]) -> T:
+    """`Tenants.rebuild` of the installed registry."""
+    return await installed().rebuild(user, function)
 
 
 async def migrate(user: UserOrId) -> bool:

@@ -157,6 +157,24 @@ class Tenants:
         finally:
             self._handles.drop(tenant)
 
+    async def write(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function` on the tenant's worker thread with the writing connection, in turn with sessions and journal.
+
+        It has to be short, and to end outside any transaction. Raises as `session` does, else what it raises.
+        """
+        tenant = current()
+        worker = self._worker(tenant)
+        handle = self._handles.pin(tenant, worker)
+        try:
+            await handle.lock.acquire(SESSION_WAIT_S)
+        except BaseException:
+            self._handles.unpin(handle)
+            raise
+        lease = Lease(handle, self._unlock)
+        job = worker.call(lambda: function(lease.connection_sync()))
+        job.add_done_callback(lambda _: lease.release())  # on the thread it goes on, whoever is cancelled here
+        return await asyncio.shield(job)
+
     # -- the write path ----------------------------------------------------------------------------------------------
 
     def worker_index(self, tenant: str) -> int:
@@ -303,6 +321,19 @@ class Tenants:
         `progress(done, all)` is called on another thread. Raises ValueError, TenantDoesNotExistError, OSError.
         """
         await self._with_file(user, lambda path: exports.export(path, dest, form, progress))
+
+    async def rebuild(self, user: UserOrId, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function`, which may take long, with a connection of its own to the user's file, on its own thread.
+
+        While it has the file locked the journal keeps what comes, as it does when a disk is slow.
+        """
+
+        def run(path: Path) -> T:
+            with contextlib.closing(database.open_tenant(path, "rw", isolation_level=None)) as connection:
+                connection.execute("PRAGMA secure_delete=ON")
+                return function(connection)
+
+        return await self._with_file(user, run)
 
     async def migrate(self, user: UserOrId) -> bool:
         """Bring the user's file to the current schema; False when it was there already.

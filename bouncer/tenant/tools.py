@@ -67,12 +67,19 @@ def take_in(source: Path, target: Path) -> None:
     try:
         copy(source, target)
         migrate_tenant_file(target)
+        _stop_work(target)
     except sqlite3.DatabaseError as error:
         raise TenantSchemaError(f"{source}: {error}") from error
     if problems := check(target) + foreign_schema(target):
         raise TenantSchemaError(f"{source}: {'; '.join(problems)}")
     with contextlib.closing(open_tenant(target, "rw")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _stop_work(path: Path) -> None:
+    """What was being deleted when the backup was made is wanted back now: it is not gone on with."""
+    with contextlib.closing(open_tenant(path, "rw")) as connection, connection:
+        connection.execute("UPDATE upkeep_jobs SET state = 'stopped' WHERE state = 'running' AND kind = 'range'")
 
 
 def foreign_schema(path: Path) -> list[str]:

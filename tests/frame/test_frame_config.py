@@ -105,6 +105,12 @@ def test_a_file_that_says_every_default_is_the_same_as_no_file(tmp_path: Path) -
     assert dataclasses.replace(config.load(file), file=None) == dataclasses.replace(config.load(), file=None)
 
 
+def test_history_can_have_a_longest_time_and_a_limit(tmp_path: Path) -> None:
+    found = config.load(write(tmp_path, '[history]\nretention = "365d"\n[limits]\ndisk_mb_per_user = 500'))
+    assert found.history.retention == 365 * 86_400_000
+    assert found.limits.disk_mb_per_user == 500
+
+
 def test_the_file_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "etc").mkdir()
     write(tmp_path / "etc", "[flood]\nburst = 3")
@@ -194,7 +200,8 @@ def test_relative_paths_are_relative_to_the_file_wherever_one_stands(
         ('[outbound]\ndeny = "10.0.0.0/8"', "outbound.deny: must be a list of networks like "),
         ("[outbound]\ndeny = [5]", "outbound.deny: must be a text in quotes, not 5"),
         ('[history]\nretention = "forever"', "history.retention: 'forever' is not a number of days like \"365d\""),
-        ('[history]\nretention = "365d"', "history.retention: deleting after 365 days is not available"),
+        ('[history]\nretention = "0d"', "history.retention: '0d' is not a number of days"),
+        ("[limits]\ndisk_mb_per_user = -1", "limits.disk_mb_per_user: must be a whole number of megabytes"),
         ('[storage]\npath = ""', "storage.path: must be a path"),
         ('[storage]\npath = "a?b"', "storage.path: must be a path, without a question mark"),
         ('[storage]\npath = "a\\u0000b"', "storage.path: may not contain control characters"),

@@ -11,7 +11,7 @@ from bouncer.service import Service
 from bouncer.service.live import Offline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from bouncer.database import MainDatabase
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def service(storage: Path, main_db: MainDatabase, tenants: Tenants) -> Iterator[Service]:
+async def service(storage: Path, main_db: MainDatabase, tenants: Tenants) -> AsyncIterator[Service]:
     made = Service(Config(storage=Storage(storage)), main_db, tenants, Offline())
     yield made
+    await made.caretaker.close()
     made.close()
 
 

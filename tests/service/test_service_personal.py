@@ -239,7 +239,7 @@ async def test_the_history_is_searched_counted_and_cleared(serv: BouncerServ, se
     sizes = await say(serv, bob, "history sizes")
     assert [line.split()[:3] for line in sizes[1:3]] == [["net", "#a", "20"], ["net", "grace", "10"]]
     assert sizes[-1].startswith("30 messages in all")
-    assert "--yes" in (await say(serv, bob, "history clear #a"))[0]
+    assert "--yes" in (await say(serv, bob, "history clear #a"))[-1]
     assert await say(serv, bob, "history clear #A --yes") == ["20 messages deleted"]
     assert (await say(serv, bob, "history sizes"))[-1].startswith("10 messages in all")
     assert await say(serv, bob, "history clear grace --yes") == ["10 messages deleted"]

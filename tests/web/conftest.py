@@ -42,6 +42,7 @@ async def installation(config: Config, main_db: MainDatabase, tenants: Tenants) 
         yield Installation(config, main_db, live, service, panel)
     finally:
         await panel.close()
+        await service.caretaker.close()
         service.close()
 
 

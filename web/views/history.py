@@ -1,4 +1,4 @@
-"""History: which days of a buffer have how much, and how much there is in all."""
+"""History: which days of a buffer have how much, how much there is in all, and what is being deleted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bouncer import browse
+from bouncer import browse, counts
 from bouncer.clock import now_ms
+from bouncer.service import show_history
+from bouncer.service.retention import Scope
+from web.auth import take_flash
 from web.context import me, render, service
 from web.places import base_of, place_of, title_of
 from web.zone import begin, local, zone_of
@@ -18,6 +21,7 @@ from web.zone import begin, local, zone_of
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from bouncer.counts import Size
     from bouncer.history import Buffer
 
 MONTHS = (
@@ -25,6 +29,9 @@ MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 STEPS = 4
+SHOWN = 200
+"""Buffers on the page of sizes."""
+JOBS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +92,44 @@ async def _cells(buffer: Buffer, month: date, zone: tzinfo) -> dict[int, Cell]:
 
 
 async def sizes(request: web.Request) -> web.Response:
-    """How much each server and each buffer holds."""
-    found = await service(request).histories.sizes(me(request).id)
-    total = sum(size.messages for size in found.buffers) or 1
-    servers: dict[str, int] = {}
+    """How much each server and each buffer holds, how long it is kept, and what is being deleted."""
+    call, user = service(request), me(request)
+    found, rules = await call.histories.sizes(user.id), await call.retention.rules(user.id)
+    servers: dict[str, list[Size]] = {}
     for size in found.buffers:
-        servers[size.server] = servers.get(size.server, 0) + size.messages
+        servers.setdefault(size.server, []).append(size)
+    held = [(name, sum(one.messages for one in each), found.takes(*each)) for name, each in servers.items()]
+    days = {rule.scope.key: rule.days for rule in rules.special}
     context = {
-        "sizes": found.buffers[:200],
-        "left_out": max(0, len(found.buffers) - 200),
-        "servers": sorted(servers.items(), key=lambda item: -item[1]),
-        "total": sum(servers.values()),
-        "file_bytes": found.file_bytes,
-        "each": found.file_bytes / total,
-        "in_words": in_words,
+        "found": found,
+        "sizes": [
+            (size, found.takes(size), Scope(*size.buffer), days.get(Scope(*size.buffer).key))
+            for size in found.buffers[:SHOWN]
+        ],
+        "left_out": max(0, len(found.buffers) - SHOWN),
+        "servers": sorted(held, key=lambda item: -item[2]),
+        "networks": [(view.row, days.get(Scope(view.row.id).key)) for view in await call.servers.list(user.id)],
+        "counting": found.behind > counts.MOST_AT_ONCE,
+        "rules": rules,
+        "kept": show_history.kept,
+        "flash": await take_flash(request),
+        **await work(request),
     }
     return render(request, "history/sizes.html", context)
 
 
-def in_words(count: float) -> str:
-    """Bytes: `12 kB`, `3.4 MB`."""
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= size:
-            return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
-    return f"{count:.0f} bytes"
+async def work(request: web.Request) -> dict[str, object]:
+    """What the part of a page with the work on the history shows."""
+    call, user = service(request), me(request)
+    jobs = await call.upkeep.jobs(user.id)
+    names = await call.retention.names(user.id, [job.scope for job in jobs])
+    shown = [
+        (job, show_history.KINDS[job.kind] or name, "; ".join(show_history.ended(job)))
+        for job, name in zip(jobs, names, strict=True)
+    ]
+    return {"jobs": shown[:JOBS], "going": any(job.running for job in jobs), "phases": show_history.PHASES}
+
+
+async def state(request: web.Request) -> web.Response:
+    """How far the work is, as a fragment."""
+    return render(request, "history/_work.html", await work(request))

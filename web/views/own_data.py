@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bouncer.errors import CommandError, RefusedError
+from bouncer.service import show_history
+from bouncer.service.caretaker import Fill
 from web import charts, present
 from web.auth import flash, sign_out, take_flash
 from web.context import form, me, render, see_other, service
 
 if TYPE_CHECKING:
+    from bouncer.counts import Size
     from bouncer.service.downloads import Download
     from bouncer.service.histories import Sizes
 
@@ -20,19 +23,21 @@ FORMS = (
     ("jsonl", "JSON lines", "A line of JSON for each message, for programs."),
     ("sqlite", "SQLite file", "Everything, settings too, as a database; passwords and keys are left out."),
 )
-MEGABYTE = 1_000_000
 
 
 async def show(request: web.Request) -> web.Response:
     """Usage and downloads."""
     user, call = me(request), service(request)
     row, sizes = await call.users.get(user.id), await call.histories.sizes(user.id)
-    limit = (row.max_disk_mb or 0) * MEGABYTE
+    limit = call.caretaker.limit_of(row)
     context = {
         "sizes": sizes,
         "servers": _by_server(sizes),
         "limit": limit,
-        "quota": charts.part(sizes.file_bytes, limit, "space used") if limit else None,
+        "quota": charts.part(sizes.disk.used, limit, "space used") if limit else None,
+        "warning": Fill(sizes.disk.used, limit).words,
+        "kept": show_history.kept((await call.retention.rules(user.id)).kept),
+        "deleting": any(job.running for job in await call.upkeep.jobs(user.id)),
         "days": charts.by_day(await call.figures.by_day(user.id)),
         "hours": charts.by_hour(await call.figures.by_hour(user.id)),
         "forms": FORMS,
@@ -44,16 +49,16 @@ async def show(request: web.Request) -> web.Response:
 
 
 def _by_server(sizes: Sizes) -> list[charts.Share]:
-    """Each server with its part of the file, by messages: the file does not say what a message takes."""
-    counts: dict[str, int] = {}
+    """Each server with its part of the file, by what its messages weigh."""
+    servers: dict[str, list[Size]] = {}
     for size in sizes.buffers:
-        counts[size.server] = counts.get(size.server, 0) + size.messages
-    total = sum(counts.values()) or 1
+        servers.setdefault(size.server, []).append(size)
+    total = sizes.takes(*sizes.buffers) or 1
     shares = []
-    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
-        part = f"about {present.size(sizes.file_bytes * count // total)}"
-        bar = charts.part(count, total, f"{count / total:.0%} of all messages")
-        shares.append(charts.Share(name, f"{count:,} messages, {part}", bar))
+    for name, held in sorted(servers.items(), key=lambda item: -sizes.takes(*item[1])):
+        part, count = sizes.takes(*held), sum(size.messages for size in held)
+        bar = charts.part(part, total, f"{part / total:.0%} of all history")
+        shares.append(charts.Share(name, f"{count:,} messages, about {present.size(part)}", bar))
     return shares
 
 
