@@ -17,10 +17,6 @@ from bouncer.models.main import Session as SessionRow
 from bouncer.models.main import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import ColumnElement
-
     from bouncer.database import MainDatabase
 
 LIFETIME_S = 30 * 24 * 3600
@@ -121,26 +117,6 @@ class SessionRows(AbstractStorage):
         async with self._main.session() as db:
             return (await db.execute(query)).first() is not None
 
-    async def list(self, signed_in: SignedIn) -> Sequence[SessionRow]:
-        """The browsers that are signed in as this user, the one used last first."""
-        mine = (SessionRow.user_id == signed_in.id, SessionRow.expires_at > now_ms())
-        async with self._main.session() as db:
-            return list(await db.scalars(select(SessionRow).where(*mine).order_by(SessionRow.last_used_at.desc())))
-
-    async def end(self, signed_in: SignedIn, session_id: int) -> bool:
-        """Sign one of this user's browsers out; False when there is no such one."""
-        mine = (SessionRow.user_id == signed_in.id, SessionRow.id == session_id)
-        async with self._main.session() as db:
-            done = await db.execute(delete(SessionRow).where(*mine))
-            await db.commit()
-        return bool(done.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
-
-    async def end_others(self, signed_in: SignedIn) -> None:
-        """Sign this user out everywhere else."""
-        async with self._main.session() as db:
-            await db.execute(delete(SessionRow).where(*_others(signed_in)))
-            await db.commit()
-
 
 def _data(session: Session) -> str:
     return json.dumps({key: value for key, value in session.items() if key != "user_id"})
@@ -157,7 +133,3 @@ def _fresh(request: web.Request, session: Session) -> dict[str, object]:
         "address": request.get(ADDRESS, ""),
         "agent": request.headers.get("User-Agent", "")[:200],
     }
-
-
-def _others(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
-    return (SessionRow.user_id == signed_in.id, SessionRow.id != signed_in.session_id)

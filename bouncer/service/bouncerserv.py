@@ -42,7 +42,7 @@ OPTIONS = {
 """What a field is called here where it is not by its own name."""
 SECRETS = {"user": "password", "sasl": "auth_password"}
 """Which secret `--password` is; `server` has one of that name of its own."""
-IMPLIED = frozenset({"update", "connect", "disconnect", "status"})
+IMPLIED = frozenset({"update", "connect", "disconnect", "status", "test", "certificate", "log"})
 """Verbs of `server` that mean the server one is attached to when none is named."""
 
 
@@ -109,7 +109,8 @@ class BouncerServ:
             raise UsageError(f"{noun} what? There are {', '.join(verbs)}")
         verb = _expand(words[1], verbs)
         rest = words[2:]
-        if noun == "server" and verb in IMPLIED and verb != "status" and server and not _named(rest):
+        elsewhere = verb in {"test", "certificate"} and "--address" in rest
+        if noun == "server" and verb in IMPLIED and verb != "status" and server and not (_named(rest) or elsewhere):
             rest = [server, *rest]
         args = parse(parser, [noun, verb, *rest])
         if noun in ADMIN:

@@ -22,6 +22,7 @@ from bouncer.service.invites import Invites
 from bouncer.service.retention import Retention
 from bouncer.service.second_factor import SecondFactors
 from bouncer.service.servers import Servers
+from bouncer.service.sessions import Sessions
 from bouncer.service.talk import Talk
 from bouncer.service.tokens import Tokens
 from bouncer.service.trials import Trials
@@ -39,7 +40,8 @@ class Service:
     """Everything a person can ask for, by noun: `users`, `servers`, `channels`, `tenants` (their files).
 
     `clients` are the programs they attach, `histories` what is stored of what was said, with the notifications.
-    `second_factors` are the codes of a sign-in to the panel, `invites` lead to accounts, `audit` is who did what.
+    `second_factors` are the codes of a sign-in to the panel, `sessions` the browsers that are signed in.
+    `invites` lead to accounts, `audit` is who did what.
     `house` and `backups` are of the whole installation, for admins.
     `retention` is how long messages are kept, `upkeep` the work of deleting them, `caretaker` looks after all files.
     `downloads` are the files people take their data away in.
@@ -57,6 +59,7 @@ class Service:
         self.users = Users(main, tenants, live, config.storage.first_password, self.audit)
         self.second_factors = SecondFactors(main, self.users.throttle, live, self.audit)
         self.invites = Invites(main, self.users, self.audit)
+        self.sessions = Sessions(main)
         self.servers = Servers(config, self.users, live)
         self.trials = Trials(self.servers)
         self.channels = Channels(live)

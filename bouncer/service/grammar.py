@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bouncer.models.tenant import NOTIFY_LEVELS
 from bouncer.service.argparser import Parser, Subparsers, on_server, verb
 from bouncer.service.channel_fields import DETACH_TRIGGERS
 from bouncer.service.fields import CLEAR
@@ -47,8 +48,14 @@ def users(verbs: Subparsers, *, irc: bool = False) -> None:
         ("no-totp", "end two-factor sign-in for who lost phone and recovery codes"),
     ):
         verb(verbs, name, words, irc=irc).add_argument("name", metavar="NAME")
+    email = verb(verbs, "email", "set the address a user may sign in with in the panel; `none` for none", irc=irc)
+    email.add_argument("name", metavar="NAME")
+    email.add_argument("email", metavar="ADDRESS")
+    add.add_argument("--email", metavar="ADDRESS")
     invite = verb(verbs, "invite", "make a link with which somebody makes an account", irc=irc)
     invite.add_argument("words", metavar="WORDS", nargs="*", help="whom it is for")
+    verb(verbs, "invites", "links that can still be used, without themselves", irc=irc)
+    verb(verbs, "uninvite", "take a link back", irc=irc).add_argument("invite", metavar="ID")
     delete = verb(verbs, "delete", "remove a user and all that is theirs", irc=irc)
     delete.add_argument("name", metavar="NAME")
     delete.add_argument("--yes", action="store_true", help="do not ask")
@@ -64,12 +71,25 @@ def servers(verbs: Subparsers, *, irc: bool = False) -> None:
     """`server`: a user's networks."""
     add = verb(verbs, "add", "add a network and connect to it", irc=irc, user=True)
     add.add_argument("name", metavar="NAME")
-    add.add_argument("address", metavar="ADDRESS")
+    add.add_argument("address", metavar="ADDRESS", nargs="?", help="not needed when NAME is a known network's")
     update = verb(verbs, "update", "change a network", irc=irc, user=True)
     update.add_argument("server", metavar="NAME")
+    test = verb(verbs, "test", "connect, log in and leave, with these options, and store nothing", irc=irc, user=True)
+    look = verb(verbs, "certificate", "show the certificate of a network's server, to pin it", irc=irc, user=True)
+    for parser in (test, look):
+        parser.add_argument("server", metavar="NAME", nargs="?", help="without it, --address says what to try")
+        parser.add_argument("--address", metavar="ADDRESS", default=argparse.SUPPRESS)
+    look.add_argument("--port", metavar="N", default=argparse.SUPPRESS)
+    clone = verb(verbs, "clone", "add a network like another one, without its secrets", irc=irc, user=True)
+    clone.add_argument("server", metavar="NAME")
+    clone.add_argument("name", metavar="NEW")
+    clone.add_argument("--address", metavar="ADDRESS", default=argparse.SUPPRESS)
+    log = verb(verbs, "log", "what happened to a connection, the newest last", irc=irc, user=True)
+    log.add_argument("server", metavar="NAME")
+    log.add_argument("--limit", metavar="N", default="20")
     update.add_argument("--rename", dest="name", metavar="NAME", default=argparse.SUPPRESS)
     update.add_argument("--address", metavar="ADDRESS", default=argparse.SUPPRESS)
-    for parser in (add, update):
+    for parser in (add, test, clone, update):
         _server_options(parser, irc=irc)
     for name, words in (
         ("delete", "remove a network and all its history"),
@@ -179,6 +199,7 @@ def _channel_options(parser: Parser) -> None:
     for name, words in rules:
         option(f"--{name}", metavar="|".join(DETACH_TRIGGERS), help=words)
     option("--detach-after", dest="detach_after_s", metavar="30m", help="hide it after silence; `never` for never")
+    option("--notify", metavar="|".join(NOTIFY_LEVELS), help="what of it calls you")
     option("--auto-join", action=argparse.BooleanOptionalAction, help="join it on connecting")
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument("--key", metavar="KEY", default=argparse.SUPPRESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from bouncer.service.argparser import on_server, verb
@@ -41,6 +42,13 @@ def tokens(verbs: Subparsers, *, irc: bool = False) -> None:
         listing.add_argument("--json", action="store_true")
 
 
+def browsers(verbs: Subparsers, *, irc: bool = False) -> None:
+    """`browser`: those that are signed in to the panel."""
+    verb(verbs, "list", "where you are signed in to the panel", irc=irc, user=True)
+    end = verb(verbs, "end", "sign a browser out, or all of them", irc=irc, user=True)
+    end.add_argument("browser", metavar="ID|all")
+
+
 def certfp(verbs: Subparsers, *, irc: bool = False) -> None:
     """`certfp`: the certificate shown to a network, and those that clients log in with."""
     generate = verb(verbs, "generate", "make a certificate to be known by on a network", irc=irc, user=True)
@@ -77,10 +85,12 @@ def sasl(verbs: Subparsers, *, irc: bool = False) -> None:
 
 def history(verbs: Subparsers, *, irc: bool = False) -> None:
     """`history`: what is stored."""
-    search = verb(verbs, "search", "messages with all these words, the newest", irc=irc, user=True)
+    search = verb(verbs, "search", "messages with all these words (or `begin*`), the newest", irc=irc, user=True)
     on_server(search, irc=irc, needed=False)
     search.add_argument("--in", dest="buffer", metavar="CHANNEL|NICK", default="")
     search.add_argument("--from", dest="sender", metavar="NICK", default="")
+    search.add_argument("--since", metavar="DAY", help="such as 2026-11-23, UTC; that day too")
+    search.add_argument("--until", metavar="DAY", help="that day too")
     search.add_argument("--limit", metavar="N", default="20")
     search.add_argument("words", metavar="WORD", nargs="+")
     verb(verbs, "sizes", "how much there is", irc=irc, user=True)
@@ -114,6 +124,11 @@ def notify(verbs: Subparsers, *, irc: bool = False) -> None:
     """`notify`: what wants the user's attention."""
     listing = verb(verbs, "list", "highlights, direct messages, invitations", irc=irc, user=True)
     listing.add_argument("--all", action="store_true", help="also those that have been read")
+    rules = verb(verbs, "rules", "what calls you in a channel; with options it is changed", irc=irc, user=True)
+    rules.add_argument("--nick", action=argparse.BooleanOptionalAction, default=None, help="your own nick")
+    words = rules.add_mutually_exclusive_group()
+    words.add_argument("--word", dest="words", action="append", metavar="PHRASE", help="again for more; all there are")
+    words.add_argument("--no-words", dest="words", action="store_const", const=[])
     read = verb(verbs, "read", "mark a notification, or all, as read", irc=irc, user=True)
     read.add_argument("which", metavar="ID|all")
 
@@ -135,6 +150,12 @@ def bouncer(verbs: Subparsers, *, irc: bool = False) -> None:
     status = verb(verbs, "status", "how the bouncer is doing", irc=irc)
     verb(verbs, "broadcast", "tell every attached client", irc=irc).add_argument("words", metavar="WORDS", nargs="+")
     verb(verbs, "reload", "read the configuration again", irc=irc)
+    audit = verb(verbs, "audit", "who did what to accounts and the installation, the newest last", irc=irc)
+    audit.add_argument("--limit", metavar="N", default="20")
+    verb(verbs, "listeners", "where clients come in, and until when the certificate counts", irc=irc)
+    verb(verbs, "backups", "those that are there", irc=irc)
+    check = verb(verbs, "verify", "look for damage in a backup", irc=irc)
+    check.add_argument("backup", metavar="NAME")
     verb(verbs, "backup", "copy everybody's files into the storage folder, and check the copies", irc=irc)
     if not irc:
         status.add_argument("--json", action="store_true")

@@ -16,6 +16,11 @@ HELP = {
         "  --encoding NAME, --quit-message WORDS, --flood-burst LINES, --flood-interval-ms MS",
         "  with an account: --sasl-plain, --sasl-scram or --nickserv ACCOUNT, each with --account-password VALUE",
         "  or --sasl-external, which makes a certificate and shows its fingerprint; --auth-required: never without it",
+        "server add libera (or oftc, hackint, …) - a known network needs no ADDRESS",
+        "server test [NAME] [the same options, --address ADDRESS] - connect, log in and leave; nothing is stored",
+        "server certificate [NAME] [--address ADDRESS] [--port N] - what the network shows, to pin it",
+        "server clone NAME NEW [the same options] - another one like it, without its secrets",
+        "server log [NAME] [--limit N] - what happened to the connection",
         "server update [NAME] - the same options, and --rename NAME, --address ADDRESS, --no-auth, --no-password",
         "server connect [NAME], server disconnect [NAME], server delete NAME --yes",
         "Without NAME the network you are attached to is meant. " + PASSWORDS,
@@ -26,6 +31,7 @@ HELP = {
         "channel part CHANNEL [REASON] - and do not join again; the history stays",
         "channel update CHANNEL [--detached | --no-detached] [--key KEY | --no-key] - detached: joined, but not shown",
         "  --relay-detached, --reattach-on, --detach-on message|highlight|none|default, --detach-after 30m|never",
+        "  --notify all|mentions|none - what of it calls you; --auto-join, --no-auto-join",
         "--server NAME means another of your networks.",
     ),
     "client": (
@@ -37,6 +43,9 @@ HELP = {
     "token": (
         "token create [NAME] - an app password for the client NAME (the part after @ in its login), shown once",
         "token list - without the passwords; token revoke ID|NAME",
+    ),
+    "browser": (
+        "browser list - where you are signed in to the panel; browser end ID|all - sign out there",
     ),
     "certfp": (
         "certfp generate [--anew] - make a certificate for a network to know you by; then tell its services",
@@ -53,7 +62,8 @@ HELP = {
         "--server NAME means another of your networks. " + PASSWORDS,
     ),
     "history": (
-        "history search WORD… [--in CHANNEL|NICK] [--from NICK] [--limit N] - all words have to be there",
+        "history search WORD… [--in CHANNEL|NICK] [--from NICK] [--since DAY] [--until DAY] [--limit N]",
+        "  all words have to be there; `begin*` is all that begins so; a day is 2026-11-23",
         "history sizes - how much is stored; history retention - how long",
         "history keep DAYS|forever|default [--server NAME] [--in CHANNEL|NICK] - without --yes it says what would go",
         "history clear CHANNEL|NICK [--since DAY] [--until DAY] - delete it; without --yes it says what would go",
@@ -64,6 +74,7 @@ HELP = {
     "notify": (
         "notify list [--all] - highlights, direct messages and invitations that are new",
         "notify read ID|all",
+        "notify rules [--nick | --no-nick] [--word PHRASE (again for more) | --no-words] - what calls you in channels",
     ),
     "away": (
         "away show - what others see while no client of yours is attached",
@@ -71,14 +82,17 @@ HELP = {
         "--server NAME means another of your networks.",
     ),
     "user": (
-        "user list, user add NAME [--admin] [--password VALUE]",
+        "user list, user add NAME [--admin] [--email ADDRESS] [--password VALUE], user email NAME ADDRESS|none",
         "user passwd NAME [--password VALUE] [--keep-clients]",
         "user enable NAME, user disable NAME, user delete NAME --yes, user limits NAME [--servers N] [--disk MB]",
         "user promote NAME, user demote NAME - admin or not; user invite [WORDS] - a link; user no-totp NAME",
+        "user invites - links that can be used; user uninvite ID",
         "Without --password a one-time one is made and shown. " + PASSWORDS,
     ),
     "bouncer": (
         "bouncer status - how all of it is doing; bouncer broadcast WORDS - tell every client",
-        "bouncer reload - read the configuration again; bouncer backup - copy and check all files",
+        "bouncer reload - read the configuration again; bouncer listeners - where clients come in",
+        "bouncer backup - copy and check all files; bouncer backups - those there are; bouncer verify NAME",
+        "bouncer audit [--limit N] - who did what to accounts and the installation",
     ),
 }

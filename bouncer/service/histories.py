@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select, update
 
-from bouncer import counts, history, tasks, tenant
+from bouncer import browse, counts, tasks, tenant
+from bouncer.browse import Found, Wanted
 from bouncer.clock import now_ms
 from bouncer.errors import NotFoundError, UsageError
 from bouncer.history import Buffer
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_FOUND = 100
+SEARCH_S = 5.0
+"""How long one search goes on."""
 MAX_NOTIFICATIONS = 100
 
 
@@ -76,18 +80,26 @@ class Histories:
         server_id: int | None = None,
         name: str = "",
         sender: str = "",
+        since_ms: int | None = None,
+        until_ms: int | None = None,
         limit: int = 20,
-    ) -> Sequence[StoredMessage]:
+    ) -> Found:
         """The newest `limit` messages with all words of `text`, oldest first; `name` is a channel or nick.
 
+        Words are as in the panel's search; the file is looked through a piece at a time, at most for SEARCH_S.
         Raises UsageError for a name without a server, NotFoundError when there is no such channel or conversation.
         """
+        found: list[StoredMessage] = []
+        limit, below, until = min(max(limit, 1), MAX_FOUND), None, time.monotonic() + SEARCH_S
         async with tenant.switch(user_id):
             buffer = await self._buffer(server_id, name) if name else None
-            found = await history.search(
-                text, limit=min(max(limit, 1), MAX_FOUND), server_id=server_id, buffer=buffer, sender=sender
-            )
-        return found[::-1]
+            wanted = Wanted(text, sender, server_id, buffer, since_ms, until_ms)
+            while wanted and time.monotonic() < until:
+                part = await browse.search(wanted, limit - len(found), below)
+                found, below = [*found, *part.messages], part.below
+                if below is None or len(found) >= limit:
+                    break
+        return Found(found[::-1], below if len(found) < limit else None)
 
     async def scope(self, user_id: int, server_id: int, name: str) -> Scope:
         """A channel or conversation by its name; raises NotFoundError."""

@@ -60,6 +60,7 @@ def _personal(nouns: Subparsers, *, irc: bool = False) -> None:
     for noun, words, add in (
         ("client", "programs that attach", personal.clients),
         ("token", "app passwords of clients", personal.tokens),
+        ("browser", "where one is signed in to the panel", personal.browsers),
         ("certfp", "certificates, shown to networks and by clients", personal.certfp),
         ("sasl", "logging in to a network", personal.sasl),
         ("history", "what is stored", personal.history),
@@ -95,7 +96,7 @@ def secrets_of(args: argparse.Namespace) -> list[str]:
         return ["password"]
     if args.noun == "sasl" and args.verb == "set":
         return [] if args.method == "external" else ["auth_password"]
-    if args.noun != "server" or args.verb not in {"add", "update"}:
+    if args.noun != "server" or args.verb not in {"add", "clone", "test", "update"}:
         return []
     needed = ["password"] if getattr(args, "ask_password", False) else []
     return [*needed, "auth_password"] if getattr(args, "auth_method", "") in WITH_PASSWORD else needed

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bouncer.events import ServerState
-    from bouncer.models.main import User
+    from bouncer.models.main import Invite, User
     from bouncer.models.tenant import Channel, Server
     from bouncer.service.channels import ChannelView
+    from bouncer.service.lifecycle import LogEntry
     from bouncer.service.servers import ServerView
+    from bouncer.service.trials import Report
+    from bouncer.upstream import TlsFacts
 
 Json = dict[str, object]
 
@@ -134,6 +137,28 @@ def certificate(view: ServerView) -> list[str]:
     ]
 
 
+def steps(report: Report) -> list[str]:
+    """What a test of a connection did, one after the other; what went wrong is marked."""
+    marks = {"ok": "ok", "warn": "careful", "bad": "failed"}
+    return [printable(f"{marks.get(step.tone, '-')}: {step.words}") for step in report.steps]
+
+
+def shown_certificate(facts: TlsFacts) -> list[str]:
+    """What a network's server shows us."""
+    lines = [
+        f"of: {facts.subject or 'nobody'}",
+        f"made by: {facts.issuer or 'nobody'}",
+        f"until: {when(facts.expires_ms)}",
+        f"SHA-256: {facts.fingerprint}",
+    ]
+    return [printable(line) for line in lines]
+
+
+def event(entry: LogEntry) -> str:
+    """A line of the lifecycle log."""
+    return printable(f"{when(entry.time)} {entry.words}")
+
+
 def user_json(user: User) -> Json:
     """What `user list --json` says of a user; times are ISO 8601 (UTC), limits null for the default."""
     return {
@@ -173,6 +198,11 @@ def users(rows: Sequence[User]) -> list[str]:
     )
 
 
+def invites(rows: Sequence[Invite]) -> list[str]:
+    """The table of `user invites`."""
+    return table(["ID", "FOR", "UNTIL"], [[str(row.id), row.note or "-", when(row.expires_at)] for row in rows])
+
+
 def channel_json(view: ChannelView) -> Json:
     """What `channel list --json` says of a channel; `topic` and `error` are "" without one."""
     row = view.row
@@ -202,6 +232,8 @@ def channel_rules(row: Channel) -> str:
     words += [f"{name.replace('_', '-')} {value}" for name, value in rules if value != "default"]
     if row.detach_after_s is not None:
         words.append(f"detach after {duration(row.detach_after_s)}")
+    if row.notify != "mentions":
+        words.append(f"notify {row.notify}")
     if row.key is not None:
         words.append("with a key")
     return ", ".join(words if row.auto_join else [*words, "not joined on connecting"])

@@ -10,14 +10,23 @@ from bouncer.service.show import duration, iso, printable, table, when
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bouncer.endpoints import Endpoint
     from bouncer.events import ClientInfo, LiveStatus
     from bouncer.history import StoredMessage
-    from bouncer.models.main import ClientCertificate, Token
+    from bouncer.models.main import AuditEntry, ClientCertificate, Session, Token
     from bouncer.models.tenant import Server
+    from bouncer.network.settings import Highlights
+    from bouncer.service.attention import Level
+    from bouncer.service.backups import Backup
     from bouncer.service.clients import KnownClient
     from bouncer.service.histories import Notice
+    from bouncer.service.house import ListenerCertificate
     from bouncer.service.servers import ServerView
     from bouncer.service.show import Json
+
+MAX_AGENT = 60
+"""Characters shown of what a browser says of itself."""
+
 
 def clients(attached: Sequence[ClientInfo]) -> list[str]:
     """The table of `client list`."""
@@ -85,6 +94,53 @@ def token_json(row: Token) -> Json:
         "last_used_at": iso(row.last_used_at),
         "last_address": row.last_address or "",
     }
+
+
+def browsers(rows: Sequence[Session]) -> list[str]:
+    """The table of `browser list`."""
+    shown = [
+        [str(row.id), row.address or "local", when(row.created_at), when(row.last_used_at), row.agent[:MAX_AGENT]]
+        for row in rows
+    ]
+    return table(["ID", "FROM", "SIGNED IN", "LAST USED", "BROWSER"], shown)
+
+
+def rules(now: Highlights) -> list[str]:
+    """What calls a person."""
+    words = ", ".join(f"“{word}”" for word in now.words) or "no words"
+    return [
+        f"in channels {'your nick' if now.nick else 'not your nick'} calls you, and {words}; direct messages always do"
+    ]
+
+
+def levels(rows: Sequence[Level]) -> list[str]:
+    """The channels that have a level of their own."""
+    return [printable(f"{one.server}/{one.row.name}: {one.row.notify}") for one in rows]
+
+
+def audit(rows: Sequence[AuditEntry]) -> list[str]:
+    """Entries of the audit trail, the newest last."""
+    return [
+        printable(
+            " ".join(part for part in (when(row.time), f"{row.actor}:", row.action, row.subject, row.detail) if part)
+        )
+        for row in reversed(rows)
+    ]
+
+
+def listeners(endpoints: Sequence[Endpoint], certificate: ListenerCertificate | None) -> list[str]:
+    """Where clients come in, and what the encrypted ones show."""
+    lines = [f"{one.uri}{'' if one.tls else ' (not encrypted)'}" for one in endpoints]
+    if certificate is None:
+        return [*lines, "no certificate is configured"]
+    if certificate.error:
+        return [*lines, f"certificate: {certificate.error}"]
+    return [*lines, f"certificate for {certificate.names} by {certificate.issuer}, until {when(certificate.expires)}"]
+
+
+def backups(rows: Sequence[Backup]) -> list[str]:
+    """The table of `bouncer backups`."""
+    return table(["NAME", "SIZE", "USERS"], [[row.name, size(row.size), str(row.files)] for row in rows])
 
 
 def certificates(rows: Sequence[ClientCertificate]) -> list[str]:

@@ -89,14 +89,15 @@ async def test_search_finds_the_beginnings_of_words_newest_first_and_only_what_w
             kit.row("quick", kind="join"),
             kit.row("a slow day"),
         )
-        assert contents(await history.search("quick")) == ["Quickly now", "the quick brown fox"]
+        assert contents(await history.search("quick*")) == ["Quickly now", "the quick brown fox"]
+        assert contents(await history.search("QUICK")) == ["the quick brown fox"]
         assert contents(await history.search('"quick brown"')) == ["the quick brown fox"]
         assert contents(await history.search("fox quick")) == ["the quick brown fox"]
-        assert await history.search("quick", sender="nobody") == []
-        assert len(await history.search("quick", sender="bob", limit=1)) == 1
+        assert await history.search("quick*", sender="nobody") == []
+        assert len(await history.search("quick*", sender="bob", limit=1)) == 1
         found = await history.find_buffer(kit.server_id, "bob")
         assert found is not None
-        assert contents(await history.search("quick", buffer=found.buffer)) == ["Quickly now"]
+        assert contents(await history.search("quick*", buffer=found.buffer)) == ["Quickly now"]
 
 
 @pytest.mark.parametrize(
@@ -109,5 +110,5 @@ async def test_operators_in_a_search_are_text(kit: Kit, text: str) -> None:
 
 
 def test_a_search_quotes_each_word_and_keeps_phrases() -> None:
-    assert search_query('one "two three" OR') == '"one"* "two three" "OR"*'
+    assert search_query('one* "two three" OR ** two"') == '"one"* "two three" "OR" "two "'
     assert search_query(' "" ') == ""

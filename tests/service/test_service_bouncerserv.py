@@ -89,7 +89,7 @@ async def test_words_may_be_shortened_while_they_stay_clear(serv: BouncerServ, b
     assert "connect" not in (await serv.handle(bob.id, "server d x", server=None))[0].split()
     assert "delete or disconnect" in (await serv.handle(bob.id, "server d x", server=None))[0]
     assert (await serv.handle(bob.id, "h se", server=None))[0].startswith("server status")
-    assert (await serv.handle(bob.id, "hi r", server=None))[0].startswith("messages are kept")
+    assert (await serv.handle(bob.id, "hi ret", server=None))[0].startswith("messages are kept")
 
 
 @pytest.mark.parametrize(

@@ -224,10 +224,10 @@ async def test_the_way_to_log_in_is_set_and_shown(serv: BouncerServ, service: Se
 
 async def test_the_history_is_searched_counted_and_cleared(serv: BouncerServ, service: Service, bob: User) -> None:
     await fill(service, bob)
-    lines = await say(serv, bob, "history search xylo --limit 3")
+    lines = await say(serv, bob, "history search xylo* --limit 3")
     assert [line.rpartition(" ")[2] for line in lines] == ["27", "28", "29"]
     assert "net/#a <n1> xylophone 29" in lines[-1]
-    assert [line.rpartition(" ")[2] for line in await say(serv, bob, "hi se xylo --in GRACE --from n0 --limit 2")] == [
+    assert [line.rpartition(" ")[2] for line in await say(serv, bob, "hi se xylo* --in GRACE --from n0 --limit 2")] == [
         "18",
         "24",
     ]
@@ -306,7 +306,8 @@ WALK = (
     "token revoke 1", "token revoke phone", "certfp list", "certfp revoke 1", "certfp show", "certfp generate",
     "certfp remove", "sasl status", "sasl set plain x --password y", "sasl off", "history search xylophone",
     "history search xylophone --in grace", "history sizes", "history clear grace --yes", "notify list --all",
-    "notify read 1", "notify read all", "away show", "away message mine", "away auto off",
+    "notify read 1", "notify read all", "notify rules --word mine", "browser list", "browser end all", "server log net",
+    "server clone net copy", "channel update #a --notify all", "away show", "away message mine", "away auto off",
 )  # fmt: skip
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from bouncer.errors import ConflictError, InvalidError, RefusedError
 from web.auth import flash, local_path, prove, sign_in, take_flash
-from web.context import SESSIONS, form, me, path_id, render, see_other, service
+from web.context import form, me, path_id, render, see_other, service
 from web.sessions import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aiohttp import web
 
     from bouncer.models.main import User
 
@@ -33,7 +33,7 @@ async def _show(request: web.Request, email: str | None, errors: Mapping[str, st
     context = {
         "values": {"email": row.email or "" if email is None else email},
         "errors": errors,
-        "sessions": await request.app[SESSIONS].list(user),
+        "sessions": await call.sessions.list(user.id),
         "browser": browser,
         "factor": await call.second_factors.on(user.id),
         "codes_left": await call.second_factors.codes_left(user.id),
@@ -135,8 +135,7 @@ async def create_confirmation(request: web.Request) -> web.Response:
 async def end_session(request: web.Request) -> web.Response:
     """Sign out one other browser."""
     await form(request)
-    if not await request.app[SESSIONS].end(me(request), path_id(request)):
-        raise web.HTTPNotFound
+    await service(request).sessions.end(me(request).id, path_id(request))
     if path_id(request) == me(request).session_id:
         return see_other("/session/new")
     await flash(request, "That browser is signed out.")
@@ -146,6 +145,6 @@ async def end_session(request: web.Request) -> web.Response:
 async def end_other_sessions(request: web.Request) -> web.Response:
     """Sign out every other browser."""
     await form(request)
-    await request.app[SESSIONS].end_others(me(request))
+    await service(request).sessions.end_all(me(request).id, but=me(request).session_id)
     await flash(request, "Every other browser is signed out.")
     return see_other("/account")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bouncer.service.commands import channels, clients, history, house, identity, servers, tenants, users
+from bouncer.service.commands import channels, clients, history, house, identity, notify, servers, tenants, users
 from bouncer.service.commands.request import Output, Request, Table
 
 __all__ = ["COMMANDS", "Output", "Request", "run"]
@@ -14,6 +14,7 @@ COMMANDS: Table = {
     **clients.TABLE,
     **identity.TABLE,
     **history.TABLE,
+    **notify.TABLE,
     **house.TABLE,
     **tenants.TABLE,
 }

@@ -10,7 +10,7 @@ from bouncer.service import show
 if TYPE_CHECKING:
     from bouncer.service.commands.request import Request, Table
 
-FIELDS = ("auto_join", "detached", "relay_detached", "reattach_on", "detach_on", "detach_after_s", "key")
+FIELDS = ("auto_join", "detached", "relay_detached", "reattach_on", "detach_on", "detach_after_s", "notify", "key")
 
 
 async def _channel_list(request: Request) -> None:

@@ -1,9 +1,10 @@
-"""Owns the commands of the nouns `client` and `token`."""
+"""Owns the commands of the nouns `client`, `token` and `browser`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bouncer.errors import UsageError
 from bouncer.service import show_personal as show
 
 if TYPE_CHECKING:
@@ -71,6 +72,24 @@ async def _token_revoke(request: Request) -> None:
     request.say(f"app password {token.id}{f' of {token.name}' if token.name else ''} is revoked")
 
 
+async def _browser_list(request: Request) -> None:
+    user = await request.user()
+    rows = await request.service.sessions.list(user.id)
+    request.say(*(show.browsers(rows) if rows else [f"{user.name} is signed in nowhere"]))
+
+
+async def _browser_end(request: Request) -> None:
+    user, which = await request.user(), request.args.browser
+    if which == "all":
+        count = await request.service.sessions.end_all(user.id)
+        request.say("1 browser is signed out" if count == 1 else f"{count} browsers are signed out")
+        return
+    if not which.isdecimal() or len(which) > 18:
+        raise UsageError("which one? `browser list` shows their numbers; or say all")
+    await request.service.sessions.end(user.id, int(which))
+    request.say(f"browser {which} is signed out")
+
+
 TABLE: Table = {
     ("client", "list"): _client_list,
     ("client", "disconnect"): _client_disconnect,
@@ -79,4 +98,6 @@ TABLE: Table = {
     ("token", "list"): _token_list,
     ("token", "create"): _token_create,
     ("token", "revoke"): _token_revoke,
+    ("browser", "list"): _browser_list,
+    ("browser", "end"): _browser_end,
 }

@@ -1,4 +1,4 @@
-"""Owns the commands of the nouns `history` and `notify`."""
+"""Owns the commands of the noun `history`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ PROGRESS_S = 0.5
 async def _search(request: Request) -> None:
     user, server_id = await _perhaps_server(request)
     args = request.args
-    if not args.limit.isdecimal() or not 1 <= int(args.limit[:9]) <= MAX_FOUND:
-        raise UsageError(f"--limit is a number from 1 to {MAX_FOUND}")
+    since, until = _days(args.since, args.until)
     found = await request.service.histories.search(
-        user.id, " ".join(args.words), server_id=server_id, name=args.buffer, sender=args.sender, limit=int(args.limit)
+        user.id,
+        " ".join(args.words),
+        server_id=server_id,
+        name=args.buffer,
+        sender=args.sender,
+        since_ms=since,
+        until_ms=until,
+        limit=request.number("limit", MAX_FOUND),
     )
     names = {view.row.id: view.row.name for view in await request.service.servers.list(user.id)}
-    request.say(*(show.found(message, names.get(message.server_id, "?")) for message in found))
-    if not found:
+    request.say(*(show.found(message, names.get(message.server_id, "?")) for message in found.messages))
+    if found.below is not None:
+        request.say("there was not time to look at all of it: say where, or between which days")
+    elif not found.messages:
         request.say("nothing found")
 
 
@@ -172,23 +180,6 @@ async def _retention(request: Request) -> None:
     request.say(*show_history.rules(await request.service.retention.rules((await request.user()).id)))
 
 
-async def _notify_list(request: Request) -> None:
-    user = await request.user()
-    notices = await request.service.histories.notifications(user.id, all_of_them=request.args.all)
-    request.say(*(show.notice(notice) for notice in notices))
-    if not notices:
-        request.say("nothing new")
-
-
-async def _notify_read(request: Request) -> None:
-    user = await request.user()
-    which = request.args.which
-    if which != "all" and not (which.isdecimal() and len(which) < 19):
-        raise UsageError("which one? Say notify read ID, or notify read all")
-    count = await request.service.histories.mark_read(user.id, None if which == "all" else int(which))
-    request.say(f"{count} marked as read")
-
-
 TABLE: Table = {
     ("history", "search"): _search,
     ("history", "sizes"): _sizes,
@@ -199,6 +190,4 @@ TABLE: Table = {
     ("history", "stop"): _stop,
     ("history", "resume"): _resume,
     ("history", "compact"): _compact,
-    ("notify", "list"): _notify_list,
-    ("notify", "read"): _notify_read,
 }

@@ -11,6 +11,8 @@ from bouncer.service import show_personal as show
 if TYPE_CHECKING:
     from bouncer.service.commands.request import Request, Table
 
+MAX_ENTRIES = 1000
+
 
 async def _away_show(request: Request) -> None:
     user = await request.user()
@@ -66,6 +68,30 @@ async def _backup(request: Request) -> None:
     request.say(f"everything is in {backups.folder / work.name}, and whole")
 
 
+async def _backups(request: Request) -> None:
+    rows = await request.service.backups.list()
+    request.say(*(show.backups(rows) if rows else ["there is none yet: make one with `bouncer backup`"]))
+
+
+async def _verify(request: Request) -> None:
+    backups = request.service.backups
+    work = await backups.check(request.args.backup)
+    await backups.finished()
+    if work.problems:
+        raise CommandError("; ".join(work.problems[:3]))
+    request.say(f"{work.name} is whole")
+
+
+async def _audit(request: Request) -> None:
+    rows = await request.service.audit.list(limit=request.number("limit", MAX_ENTRIES))
+    request.say(*(show.audit(rows) if rows else ["nothing yet"]))
+
+
+async def _listeners(request: Request) -> None:
+    house = request.service.house
+    request.say(*show.listeners(house.listeners(), await house.certificate()))
+
+
 TABLE: Table = {
     ("away", "show"): _away_show,
     ("away", "message"): _away_message,
@@ -74,4 +100,8 @@ TABLE: Table = {
     ("bouncer", "broadcast"): _broadcast,
     ("bouncer", "reload"): _reload,
     ("bouncer", "backup"): _backup,
+    ("bouncer", "backups"): _backups,
+    ("bouncer", "verify"): _verify,
+    ("bouncer", "audit"): _audit,
+    ("bouncer", "listeners"): _listeners,
 }

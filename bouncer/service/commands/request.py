@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from bouncer.errors import UsageError
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
@@ -49,6 +51,13 @@ class Request:
         """The user and the id of the server that are named."""
         user = await self.user()
         return user, (await self.service.servers.by_name(user.id, self.args.server)).id
+
+    def number(self, name: str, most: int) -> int:
+        """The option `--name` as a whole number from 1 to `most`; raises UsageError."""
+        text = str(getattr(self.args, name))
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
+            raise UsageError(f"--{name} is a number from 1 to {most}")
+        return int(text)
 
     def say(self, *lines: str) -> None:
         """Answer."""

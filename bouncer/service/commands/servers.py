@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bouncer.errors import NotFoundError, UsageError
+from bouncer.errors import CommandError, NotFoundError, UsageError
 from bouncer.service import show
+from bouncer.service.fields import CLEAR, server_fields
+from bouncer.service.lifecycle import log_entries
+from bouncer.service.presets import PRESETS
 
 if TYPE_CHECKING:
     from bouncer.models.main import User
@@ -19,6 +23,7 @@ FIELDS = (
 )  # fmt: skip
 LINES = ("connect_commands", "fallbacks")
 """Fields that are given a line at a time."""
+MAX_LOG = 1000
 
 
 def server_values(request: Request) -> dict[str, object]:
@@ -30,8 +35,13 @@ def server_values(request: Request) -> dict[str, object]:
 
 
 async def _server_add(request: Request) -> None:
-    user = await request.user()
-    row = await request.service.servers.add(user.id, server_values(request), trusted=request.trusted)
+    user, values = await request.user(), server_values(request)
+    if "address" not in values:
+        preset = PRESETS.get(request.args.name.lower())
+        if preset is None:
+            raise UsageError(f"at which ADDRESS? By name I know {', '.join(PRESETS)}")
+        values = {**preset, **values}
+    row = await request.service.servers.add(user.id, values, trusted=request.trusted)
     request.say(f"server {row.name} added")
     await _say_certificate(request, user, row.id)
 
@@ -49,6 +59,58 @@ async def _server_update(request: Request) -> None:
     request.say(f"server {row.name} updated")
     if "auth_method" in values:
         await _say_certificate(request, user, row.id)
+
+
+async def _server_clone(request: Request) -> None:
+    user, server_id = await request.server()
+    like = await request.service.servers.fields(user.id, server_id)
+    bare = replace(like, password=CLEAR, auth_password=CLEAR, name=request.args.name)
+    wanted = server_fields(server_values(request), bare)
+    row = await request.service.servers.add(user.id, wanted, trusted=request.trusted)
+    request.say(f"server {row.name} added, like {request.args.server} but without its secrets")
+    await _say_certificate(request, user, row.id)
+
+
+async def _place(request: Request) -> tuple[User, int | None]:
+    """Whose, and the stored server that is meant; None for one that the options describe."""
+    if request.args.server is not None:
+        return await request.server()
+    if getattr(request.args, "address", None) is None:
+        raise UsageError("which network? Say its NAME, or --address ADDRESS")
+    return await request.user(), None
+
+
+async def _server_test(request: Request) -> None:
+    user, server_id = await _place(request)
+    report = await request.service.trials.run(
+        user.id, server_values(request), server_id=server_id, trusted=request.trusted, confirmed=request.confirmed
+    )
+    request.say(*show.steps(report))
+    if not report.worked:
+        raise CommandError("it does not work; nothing was stored")
+    request.say("it works; nothing was stored")
+
+
+async def _server_certificate(request: Request) -> None:
+    user, server_id = await _place(request)
+    report = await request.service.trials.certificate(
+        user.id, server_values(request), server_id=server_id, trusted=request.trusted
+    )
+    if report.facts is None:
+        raise CommandError("; ".join(step.words for step in report.steps) or "it shows no certificate")
+    request.say(*show.shown_certificate(report.facts))
+    if server_id is not None:
+        pin = f"server update {request.args.server} --tls-fingerprint {report.facts.fingerprint}"
+        request.say(f"to accept exactly this one from now on: {pin}")
+
+
+async def _server_log(request: Request) -> None:
+    user, server_id = await request.server()
+    limit = request.number("limit", MAX_LOG)
+    rows = await request.service.figures.events(user.id, server_id, limit=limit)
+    request.say(*(show.event(entry) for entry in reversed(log_entries(rows))))
+    if not rows:
+        request.say("nothing yet")
 
 
 async def _say_certificate(request: Request, user: User, server_id: int) -> None:
@@ -106,6 +168,10 @@ async def _server_status(request: Request) -> None:
 
 TABLE: Table = {
     ("server", "add"): _server_add,
+    ("server", "clone"): _server_clone,
+    ("server", "test"): _server_test,
+    ("server", "certificate"): _server_certificate,
+    ("server", "log"): _server_log,
     ("server", "update"): _server_update,
     ("server", "delete"): _server_delete,
     ("server", "connect"): _server_connect,

@@ -17,7 +17,11 @@ async def _user_add(request: Request) -> None:
     given = request.secrets.get("password")
     password = one_time_password() if given is None else given
     user = await request.service.users.add(
-        request.args.name, password=password, admin=request.args.admin, temporary=given is None
+        request.args.name,
+        password=password,
+        email=request.args.email,
+        admin=request.args.admin,
+        temporary=given is None,
     )
     request.say(f"user {user.name} added")
     if given is None:
@@ -71,6 +75,26 @@ async def _user_invite(request: Request) -> None:
     )
 
 
+async def _user_invites(request: Request) -> None:
+    rows = await request.service.invites.list()
+    request.say(*(show.invites(rows) if rows else ["no invitations: make one with `user invite`"]))
+
+
+async def _user_uninvite(request: Request) -> None:
+    which = request.args.invite
+    if not which.isdecimal() or len(which) > 18:
+        raise UsageError("which one? `user invites` shows their numbers")
+    await request.service.invites.delete(int(which))
+    request.say(f"invitation {which} is taken back")
+
+
+async def _user_email(request: Request) -> None:
+    user = await request.service.users.get(str(request.args.name))
+    wanted = None if request.args.email == "none" else request.args.email
+    await request.service.users.set_email(user.id, wanted)
+    request.say(f"{user.name} can sign in to the panel as {wanted}" if wanted else f"{user.name} signs in by name only")
+
+
 async def _user_delete(request: Request) -> None:
     user = await request.service.users.get(str(request.args.name))
     if not request.args.yes:
@@ -107,6 +131,9 @@ TABLE: Table = {
     ("user", "demote"): _user_admin,
     ("user", "no-totp"): _user_no_totp,
     ("user", "invite"): _user_invite,
+    ("user", "invites"): _user_invites,
+    ("user", "uninvite"): _user_uninvite,
+    ("user", "email"): _user_email,
     ("user", "delete"): _user_delete,
     ("user", "limits"): _user_limits,
 }
