@@ -166,7 +166,8 @@ def walk_as_both(shell: Shell) -> None:
             f"history retention {user}", f"history clear {user} {own} #x --yes", f"notify list {user} --all",
             f"notify read {user} all", f"notify rules {user} --word x", f"browser list {user}",
             f"browser end {user} all", f"server log {user} {own}", f"server clone {user} {own} copy --disabled",
-            f"server delete {user} copy --yes", f"channel update {user} {own} #x --notify all", f"away show {user}", f"away message {user} {own} back soon",
+            f"server delete {user} copy --yes", f"channel update {user} {own} #x --notify all",
+            f"away show {user}", f"away message {user} {own} back soon",
             f"away auto {user} {own} off", f"tenant check {user}",
             f"tenant migrate {user}", f"tenant export {user} out --format jsonl",
             f"tenant export {user} out --format text", f"tenant backup {user} out", f"tenant restore {user} out --yes",
@@ -183,7 +184,8 @@ def walk_as_both(shell: Shell) -> None:
             f"sasl off {user} {foreign}", f"history search {user} x --server {foreign}",
             f"history clear {user} {foreign} #x --yes", f"away message {user} {foreign} x",
             f"server log {user} {foreign}", f"server clone {user} {foreign} copy", f"server test {user} {foreign}",
-            f"server certificate {user} {foreign}", f"away auto {user} {foreign} on", f"away show {user} --server {foreign}",
+            f"server certificate {user} {foreign}",
+            f"away auto {user} {foreign} on", f"away show {user} --server {foreign}",
         ):  # fmt: skip
             assert shell.do(command) == ("", f"ERR there is no server '{foreign}'")
     assert shell.close() == 0
