@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # What the tests run beside Python: networks, clients, a browser, and the tools that look at the results.
 SYSTEM_PACKAGES := ngircd inspircd atheme-services irssi catgirl weechat-headless weechat-plugins tmux openssl sqlite3 systemd procps
 
-.PHONY: run test setup-dev lint format bench fuzz wheel lock clean
+.PHONY: run test setup-dev lint format bench fuzz soak wheel lock clean
 
 run:
 	@scripts/setup run
@@ -38,6 +38,10 @@ bench: setup-dev
 fuzz: setup-dev
 	@scripts/setup fuzz
 	@$(PYTHON) -m fuzz $(ARGS)
+
+# Long trials: ARGS="hostile --seconds 60", ARGS=--help; without any, all of them in full.
+soak: setup-dev
+	@$(PYTHON) -m soak $(ARGS)
 
 wheel:
 	@scripts/setup run
