@@ -1,6 +1,7 @@
 """Long trials of the bouncer as a process: `python -m soak NAME [options]`; each prints its figures, exit 1 on a fault.
 
-Without a name all of them, one after the other. `python -m soak --help` names them, `python -m soak NAME --help` their options.
+Without a name all of them, one after the other. `python -m soak --help` names them, `python -m soak NAME --help` their
+options.
 """
 
 from __future__ import annotations
