@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ class Console:
     def __init__(self, *, lines_follow: bool = False) -> None:
         self.lines_follow = lines_follow
         self.interactive = sys.stdin is not None and sys.stdin.isatty()
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(newline="\n")  # a CR inside a line ends neither a command nor a password
 
     def line(self, text: str) -> None:
         """One line of an answer."""

@@ -71,9 +71,23 @@ def verb(verbs: Subparsers, name: str, words: str, *, irc: bool, user: bool = Fa
 def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     """The words as names and values; raises UsageError or HelpRequest."""
     try:
-        return parser.parse_args(list(words))
+        args = parser.parse_args(list(words))
     except argparse.ArgumentError as error:
         raise UsageError(str(error)) from error
+    for name, value in vars(args).items():
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str) and not _can_be_written(word, path=name == "file"):
+                raise UsageError(f"{name}: holds characters that are no text")
+    return args
+
+
+def _can_be_written(word: str, *, path: bool) -> bool:
+    """No NUL, and nothing that is not UTF-8 but in the name of a file."""
+    try:
+        word.encode("utf-8", "surrogateescape" if path else "strict")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in word
 
 
 def on_server(parser: Parser, *, irc: bool, needed: bool = True) -> None:

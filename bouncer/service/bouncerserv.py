@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bouncer.errors import BouncerError, InvalidError, UsageError
+from bouncer.errors import BouncerError, CommandError, InvalidError, TenantBusyError, UsageError
 from bouncer.irc.lines import split_text
 from bouncer.service import commands
 from bouncer.service.audit import ACTOR, Actor
@@ -70,10 +70,11 @@ class BouncerServ:
         except InvalidError as error:
             for field, words in error.fields.items():
                 answer.line(f"Error: {OPTIONS.get(field, field)}: {words}")
-        except (BouncerError, OSError, sqlite3.Error, SQLAlchemyError) as error:
-            if not isinstance(error, BouncerError):
-                log.exception("a command to BouncerServ failed")
+        except (CommandError, TenantBusyError) as error:
             answer.line(f"Error: {' '.join(str(error).split())}")
+        except (BouncerError, OSError, sqlite3.Error, SQLAlchemyError):
+            log.exception("a command to BouncerServ failed")  # paths and SQL are for the operator
+            answer.line("Error: that could not be done; the reason is in the bouncer's log")
         return answer.lines or ["Done."]
 
     async def _handle(

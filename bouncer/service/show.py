@@ -34,10 +34,16 @@ def when(time_ms: int | None) -> str:
     return "never" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+_NOT_PRINTED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters : they would turn round what follows."""
+
+
 def printable(text: str) -> str:
-    """`text` without control characters: what came from IRC must not speak to a terminal."""
+    """`text` without controls and line ends: what came from IRC must not speak to a terminal, nor be two lines."""
     return "".join(
-        char if unicodedata.category(char) not in {"Cc", "Cs"} else "\N{REPLACEMENT CHARACTER}" for char in text
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _NOT_PRINTED or char in _TURNS else char
+        for char in text
     )
 
 

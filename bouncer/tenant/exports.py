@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ MESSAGES = """
     LEFT JOIN conversations ON conversations.id = messages.conversation_id
     ORDER BY {order}
 """
+_LINE_END = re.compile("[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 LINES = {
     "privmsg": "<{nick}> {text}",
     "notice": "-{nick}- {text}",
@@ -91,7 +93,8 @@ def _text(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
         line = LINES.get(row["type"], "*** {nick} {type} {text}").format(
             nick=row["sender"].partition("!")[0], type=row["type"], text=row["text"]
         )
-        yield f"[{_clock(row['time']):%Y-%m-%d %H:%M:%S}] {line.rstrip()}\n"
+        line = _LINE_END.sub("\n    ", line.rstrip())  # nobody's words begin a line
+        yield f"[{_clock(row['time']):%Y-%m-%d %H:%M:%S}] {line}\n"
 
 
 def _clock(time_ms: int) -> datetime:
