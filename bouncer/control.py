@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bouncer import tasks
 from bouncer.errors import BouncerError, CommandError, ConfigError, UsageError
+from bouncer.service.show import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -46,7 +47,11 @@ def exit_code(error: BaseException) -> int:
 
 
 def in_words(error: BaseException) -> str:
-    """One line for who asked; errors we did not foresee are logged with their trace and named only."""
+    """One printable line for who asked; errors we did not foresee are logged with their trace and named only."""
+    return printable(_words(error))
+
+
+def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if not isinstance(error, (BouncerError, OSError)):
@@ -133,8 +138,9 @@ class ControlServer:
         await self._commands.cancel(timeout_s)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._commands) >= MAX_CONNECTIONS:
-            writer.transport.abort()
+        if len(self._commands) >= 2 * MAX_CONNECTIONS:  # each has a task for its signs of life beside it
+            _Reply(writer).send({"exit": 1, "error": "too many commands at once; try again in a moment"})
+            writer.close()
             return
         self._commands.spawn(self._serve(reader, writer), name="control command")
 

@@ -295,8 +295,8 @@ async def newest_id(server_id: int) -> int:
 
 
 async def receipts(server_id: int) -> dict[str, int]:
-    """Client name -> id of the last message it has acknowledged."""
-    sql = "SELECT client, message_id FROM delivery_receipts WHERE server_id = ?"
+    """Client name -> id of the last message it has acknowledged; that which was here the longest ago comes first."""
+    sql = "SELECT client, message_id FROM delivery_receipts WHERE server_id = ? ORDER BY updated_at"
     return await tenant.read(lambda connection: dict(connection.execute(sql, (server_id,)).fetchall()))
 
 

@@ -62,6 +62,7 @@ RECEIPT = (
     "WHERE id = ? ON CONFLICT (server_id, client) DO UPDATE SET "
     "message_id = max(message_id, excluded.message_id), updated_at = excluded.updated_at"
 )
+RECEIPT_REMOVE = "DELETE FROM delivery_receipts WHERE server_id = ? AND client = ?"
 
 _BUFFER_OF = (
     "(channel_id = (SELECT id FROM channels WHERE server_id = ? AND folded = ?) "
@@ -97,6 +98,10 @@ METADATA_RENAMED = "UPDATE OR REPLACE metadata SET folded = ? WHERE server_id = 
 CLIENT_SEEN = (
     "INSERT INTO clients (name, text_timestamps, created_at, last_seen_at, address) VALUES (?, 0, ?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET last_seen_at = excluded.last_seen_at, address = excluded.address"
+)
+CLIENTS_TRIM = (
+    "DELETE FROM clients WHERE text_timestamps = 0 AND name IN "
+    "(SELECT name FROM clients ORDER BY last_seen_at DESC, created_at DESC LIMIT -1 OFFSET ?)"
 )
 _LATE = frozenset({REDACT, REDACT_TAGMSG, REDACT_INDEX, MARKER_READ})
 """Changes to messages: carried out when the rows that came with them, or before them, are in."""

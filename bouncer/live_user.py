@@ -22,7 +22,7 @@ from bouncer.irc.welcome import channels_burst, registration_burst
 from bouncer.journal import Change
 from bouncer.network import settings
 from bouncer.network.attachment import Attachment
-from bouncer.network.network import Network
+from bouncer.network.network import MAX_NAMES, Network
 from bouncer.tasks import Group
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ class LiveUser:
         network.attach(attachment)
         if client.away and not attachment.background:
             network.presence.declare(client.away)
-        network.keep(Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address)))
+        seen = Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address))
+        network.keep(seen, Change(sql.CLIENTS_TRIM, (MAX_NAMES,)))
         client.update_caps(network.cap_values)
         self._tell_what_waits(client)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")

@@ -17,10 +17,15 @@ from bouncer.models.main import Session as SessionRow
 from bouncer.models.main import User
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from bouncer.database import MainDatabase
 
 LIFETIME_S = 30 * 24 * 3600
 """A session ends this long after its sign-in, whatever its use."""
+
+MAX_SESSIONS = 100
+"""Of one user: each sign-in makes one, and who signs in by a program does so without end."""
 
 TOUCH_MS = 60_000
 """`last_used_at` is written at most once in this many ms."""
@@ -100,6 +105,7 @@ class SessionRows(AbstractStorage):
             elif session.new:
                 await db.execute(delete(SessionRow).where(SessionRow.expires_at <= now_ms()))
                 token = secrets.token_urlsafe(32)
+                await db.execute(delete(SessionRow).where(_surplus(session["user_id"])))
                 await db.execute(insert(SessionRow).values(token_hash=token_hash(token), **_fresh(request, session)))
                 self.save_cookie(response, token, max_age=LIFETIME_S)
             else:
@@ -133,3 +139,10 @@ def _fresh(request: web.Request, session: Session) -> dict[str, object]:
         "address": request.get(ADDRESS, ""),
         "agent": request.headers.get("User-Agent", "")[:200],
     }
+
+
+def _surplus(user_id: int) -> ColumnElement[bool]:
+    """With one more there would be too many: those used the longest ago end."""
+    mine = select(SessionRow.id).where(SessionRow.user_id == user_id)
+    kept = mine.order_by(SessionRow.last_used_at.desc(), SessionRow.id.desc()).limit(MAX_SESSIONS - 1)
+    return (SessionRow.user_id == user_id) & SessionRow.id.not_in(kept)

@@ -45,6 +45,9 @@ async def mark_read(session: Session, msg: Message) -> None:
         if time_ms is None:
             answer.fail(command, "INVALID_PARAMS", middle(msg.params[1]), "Use timestamp=YYYY-MM-DDThh:mm:ss.sssZ")
             return
+        if not network.markers.room(network.fold(target)):
+            answer.fail(command, "INTERNAL_ERROR", target, "Too many read markers are kept")
+            return
         # Nobody has read what is yet to come.
         move(network, target, min(time_ms, now_ms()), session.attachment)
     await written(network)
@@ -60,7 +63,7 @@ def move(network: Network, target: str, time_ms: int, mover: Attachment | None =
     of the commands are told, but the one that moved it.
     """
     folded, server = network.fold(target), network.server_id
-    if time_ms <= (network.markers.get(folded) or -1):
+    if time_ms <= (network.markers.get(folded) or -1) or not network.markers.room(folded):
         return False
     now = now_ms()
 

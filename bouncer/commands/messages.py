@@ -63,13 +63,15 @@ async def _send(session: Session, msg: Message) -> None:
         return
     longest = max(msg.params[0].split(","), key=len)
     parts = pieces(msg.command, longest, msg.params[1], network)
-    if len(parts) < 2:
-        await forward(session, msg)
-        return
     tags = {key: value for key, value in msg.tags.items() if key != "label"}
-    lines = [
-        Message(msg.command, [msg.params[0], part], tags={} if number else tags) for number, part in enumerate(parts)
-    ]
+    lines = (
+        [msg]
+        if len(parts) < 2
+        else [
+            Message(msg.command, [msg.params[0], part], tags={} if number else tags)
+            for number, part in enumerate(parts)
+        ]
+    )
     if network.ask_all(session.attachment, lines, session.answer.label):
         session.answer.passed = True
     else:

@@ -215,4 +215,5 @@ async def forward(session: Session, msg: Message) -> None:
         if (end := network.end_of(msg)) and msg.params:
             answer.reply(end, msg.params[0], "Not connected")
     else:
-        answer.notice(f"Not connected to {network.settings.name}: {msg.command} was not sent")
+        why = "Too much waits for" if network.up else "Not connected to"
+        answer.notice(f"{why} {network.settings.name}: {msg.command} was not sent")

@@ -112,13 +112,6 @@ class FoldDict(MutableMapping[str, V]):
         self._entries[self._fold(new)] = (new, entry[1])
         return True
 
-    def respell(self, name: str) -> None:
-        """Keep an entry that exists in this spelling from now on."""
-        folded = self._fold(name)
-        entry = self._entries.get(folded)
-        if entry is not None:
-            self._entries[folded] = (name, entry[1])
-
     def find(self, name: str) -> V | None:
         """The value, or None; `get` without its detour over KeyError, for the hot path."""
         entry = self._entries.get(self._fold(name))

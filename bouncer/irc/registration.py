@@ -25,7 +25,7 @@ from bouncer.irc.entering import (
     Registered,
     parse_login,
 )
-from bouncer.irc.message import as_text, wire
+from bouncer.irc.message import as_text, middle, wire
 from bouncer.irc.supported import in_batches
 from bouncer.irc.welcome import isupport_lines
 
@@ -163,16 +163,13 @@ class Registration:
         self._answered()
         if not worked:
             return [*self._sasl_failed(words), *self._release()]
-        mask = f"{self.nick or '*'}!{words}@{self.server}"
+        account = middle(words)  # the network's word for it, or the client's own
+        mask = f"{self.nick or '*'}!{account}@{self.server}"
         lines = [
-            self._numeric(numerics.RPL_LOGGEDIN, mask, words, f"You are now logged in as {words}"),
+            self._numeric(numerics.RPL_LOGGEDIN, mask, account, f"You are now logged in as {words}"),
             self._numeric(numerics.RPL_SASLSUCCESS, "SASL authentication successful"),
         ]
         return [*lines, *self._release()]
-
-    def abort(self, reason: str) -> list[Output]:
-        """Close from our side (a deadline, a stop): ERROR and Closed."""
-        return [] if self._over else self._close(reason)
 
     def _counted(self, msg: Message) -> list[Output]:
         self._lines += 1

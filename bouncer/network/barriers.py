@@ -14,6 +14,7 @@ BARRIER = "bouncer-done-"
 """The token of such a PING; its PONG is nobody else's business."""
 
 MAX_WAITING = 8_000
+"""What waits for a network that answers no PING; nothing more is asked of it meanwhile."""
 
 
 class Barriers:
@@ -29,8 +30,6 @@ class Barriers:
         """Call it, with the turn it happens in, once the network has dealt with everything sent until now."""
         self._last += 1
         self._waiting.append((self._last, call))
-        if len(self._waiting) > MAX_WAITING:
-            self._waiting.popleft()
         if not self._sent:
             self._send()
 
@@ -45,6 +44,11 @@ class Barriers:
             self._waiting.popleft()[1](turn)
         if self._waiting and not self._sent:
             self._send()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that nothing more should be asked: what is in the send queue still comes here."""
+        return len(self._waiting) >= MAX_WAITING
 
     @property
     def open(self) -> bool:

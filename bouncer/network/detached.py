@@ -84,12 +84,6 @@ class Detached:
         """We are on it; one that is left alone for its time is hidden."""
         self._watch(self._network.fold(name))
 
-    def stop(self) -> None:
-        """Forget the timers."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-
     def renamed(self, old: str, new: str) -> None:
         """A channel has another name: all that is known of it follows."""
         before, after = self._network.fold(old), self._network.fold(new)

@@ -32,9 +32,13 @@ class Markers:
         """The time of a channel's or nick's marker, None where nothing was ever read."""
         return self._times.get(folded)
 
+    def room(self, folded: str) -> bool:
+        """Whether a marker of that name is or can be kept."""
+        return folded in self._times or len(self._times) < MAX_NAMES
+
     def move(self, folded: str, time_ms: int) -> bool:
         """Move a marker forward; False when it is there already or further on, or there are too many."""
-        if time_ms <= self._times.get(folded, -1) or (folded not in self._times and len(self._times) >= MAX_NAMES):
+        if time_ms <= self._times.get(folded, -1) or not self.room(folded):
             return False
         self._times[folded] = time_ms
         return True

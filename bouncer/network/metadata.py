@@ -21,6 +21,8 @@ SELF = "*"
 MAX_SUBS = 100
 MAX_KEYS = 100
 MAX_TARGETS = 1_000
+MAX_VALUES = 5_000
+"""Of all targets together: what one SUB can be answered with."""
 MAX_VALUE_BYTES = 400
 CAP_VALUE = f"max-subs={MAX_SUBS},max-keys={MAX_KEYS},max-value-bytes={MAX_VALUE_BYTES}"
 
@@ -53,10 +55,12 @@ class Metadata:
 
     def room(self, target: str, key: str) -> bool:
         """Whether one more key fits."""
-        found = self._values.get(target)
-        if found is None:
-            return len(self._values) < MAX_TARGETS
-        return key in found or len(found) < MAX_KEYS
+        found = self._values.get(target, {})
+        if key in found:
+            return True
+        if sum(map(len, self._values.values())) >= MAX_VALUES:
+            return False
+        return len(found) < MAX_KEYS if found else len(self._values) < MAX_TARGETS
 
     def set(self, target: str, key: str, value: str | None) -> bool:
         """Set a value, or remove it with None; False when there was none to remove."""

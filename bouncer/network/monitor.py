@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bouncer.irc.message import Message, serialise
+from bouncer.irc.message import Message, middle, serialise
 from bouncer.network.entry import Entry
 
 if TYPE_CHECKING:
@@ -111,7 +111,13 @@ class Monitors:
     ) -> bool:
         fold, network = self._network.fold, self._network
         mine = self._lists.setdefault(attachment, {})
-        names = names[: max(0, MAX_TARGETS - len(mine))]
+        room = max(0, MAX_TARGETS - len(mine))
+        names, over = names[:room], names[room:]
+        if over:
+            reply(FULL, str(MAX_TARGETS), ",".join(map(middle, over)), "Monitor list is full.")
+            if not names:
+                return False
+            msg = Message("MONITOR", ["+", ",".join(names)])
         known = [name for name in names if fold(name) in self._known and self._watched(fold(name))]
         mine.update((fold(name), name) for name in names)
         if not known:

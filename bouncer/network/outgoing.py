@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from bouncer.clock import now_ms
@@ -51,7 +52,7 @@ MAX_CLIENT_TAG_BYTES = 4094
 """https://ircv3.net/specs/extensions/message-tags : the `@` and the blank count."""
 
 
-class Outgoing:
+class Outgoing(ABC):
     """The half of a network that sends; `Traffic` adds what comes back."""
 
     def __init__(self, owner: Owner, settings: ServerSettings) -> None:
@@ -156,8 +157,11 @@ class Outgoing:
 
         Without attachment no client is shown the answer, but `hook` is.
         """
-        if not self.up:
-            return False
+        return self.up and not self._barriers.full and self._ask(attachment, msg, label, hook)
+
+    def _ask(
+        self, attachment: Attachment | None, msg: Message, label: str, hook: Callable[[Message], None] | None
+    ) -> bool:
         tags = msg.tags if msg.has_tags else None
         question = Question(attachment, msg.command, msg.params, label, tags)
         question.hook = hook
@@ -175,15 +179,15 @@ class Outgoing:
         hook: Callable[[Message], None] | None = None,
     ) -> bool:
         """Send several messages in one go; the client's label goes with the first. False: too much waits."""
-        if not self.up or not self._queue.room(len(lines)):
+        if not self.up or self._barriers.full or not self._queue.room(len(lines)):
             return False
         for number, msg in enumerate(lines):
-            self.ask(attachment, msg, "" if number else label, hook)
+            self._ask(attachment, msg, "" if number else label, hook)
         return True
 
     def ask_whole(self, attachment: Attachment, lines: list[Message], label: str) -> bool:
         """Send a batch, nothing between its lines; the answer is that to its first. False: too much waits."""
-        if not self.up or not self._queue.room(1):
+        if not self.up or self._barriers.full or not self._queue.room(1):
             return False
         first = lines[0]
         question = Question(attachment, first.command, first.params, label, first.tags if first.has_tags else None)
@@ -196,7 +200,7 @@ class Outgoing:
         """
         question = Question(None, "PING", [])
         question.then = call
-        return self.up and self._queue.send(b"", question)
+        return self.up and not self._barriers.full and self._queue.send(b"", question)
 
     def polls(self, msg: Message) -> bool:
         """Whether it only asks, as clients do by themselves."""
@@ -228,7 +232,12 @@ class Outgoing:
         """Answer a client's PING once the network has dealt with all that was sent before, or time is up."""
         question = Question(attachment, "PING", [token], label)
         question.deadline = asyncio.get_running_loop().time() + self.owner.config.timeouts.reply_s
-        if not self.up or len(self._pings) >= MAX_PINGS or not self._queue.send(b"", question, later=True):
+        if (
+            not self.up
+            or self._barriers.full
+            or len(self._pings) >= MAX_PINGS
+            or not self._queue.send(b"", question, later=True)
+        ):
             self._alone(lambda turn: self._pong_client(question, turn))
             return
         self._pings[question] = None
@@ -285,14 +294,17 @@ class Outgoing:
             if not question.awaited:
                 reply.close(turn)
 
+    @abstractmethod
     def _taken(self, question: Question, turn: Turn) -> None:
-        raise NotImplementedError
+        """The network, which echoes nothing, has dealt with a line of ours."""
 
+    @abstractmethod
     def _acknowledged(self, question: Question, turn: Turn) -> None:
-        raise NotImplementedError
+        """The network has nothing to say to a line of ours."""
 
+    @abstractmethod
     def _kept_to_ourselves(self, question: Question, turn: Turn) -> None:
-        raise NotImplementedError
+        """A TAGMSG that the network would not understand."""
 
     def _unsent(self, questions: list[Question], turn: Turn) -> None:
         """The connection is gone before these lines could leave: who asked is told, with its label."""
@@ -324,8 +336,9 @@ class Outgoing:
         for ping in list(self._pings):
             self._pong_client(ping, turn)
 
+    @abstractmethod
     def _said(self, said: Said, turn: Turn) -> None:
-        raise NotImplementedError
+        """A message of ours has been said."""
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -401,5 +414,6 @@ class Outgoing:
     def _submit(self, batch: Batch) -> None:
         self.owner.journal.submit(self.tenant_id, batch)
 
+    @abstractmethod
     def _release(self, entries: list[Entry], batch: Batch, stored: bool) -> None:
-        raise NotImplementedError
+        """A batch comes out of the journal."""

@@ -6,6 +6,7 @@ import asyncio
 import calendar
 import logging
 import time
+from abc import abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -243,13 +244,13 @@ class Traffic(Replies):
     def _highlights(self, done: Applied) -> bool:
         return done.kind in TALK and self._ingest.calls(done.text)
 
+    @abstractmethod
     def show_channel(self, name: str) -> None:
         """Show a channel to every client as if we had joined it just now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hide_channel(self, name: str) -> None:
         """Tell every client that we are no longer on it."""
-        raise NotImplementedError
 
     def _follow(
         self, msg: Message, done: Applied, old_nick: str, question: Question | None, turn: Turn
@@ -345,8 +346,11 @@ class Traffic(Replies):
 
     def remember_key(self, channel: str, key: str) -> None:
         """A key somebody joins with; saved, encrypted, once the network has let us in with it."""
-        if key and len(self._keys) < MAX_KEYS:
-            self._keys[self.fold(channel)] = as_text(key)
+        if key:
+            self._keys.pop(folded := self.fold(channel), None)
+            self._keys[folded] = as_text(key)
+            if len(self._keys) > MAX_KEYS:  # those that let nobody in are left
+                del self._keys[next(iter(self._keys))]
 
     def _ours(
         self, msg: Message, question: Question | None, done: Applied

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_FOUND = 100
+MAX_TEXT = 500
 SEARCH_S = 5.0
 """How long one search goes on."""
 MAX_NOTIFICATIONS = 100
@@ -87,8 +88,11 @@ class Histories:
         """The newest `limit` messages with all words of `text`, oldest first; `name` is a channel or nick.
 
         Words are as in the panel's search; the file is looked through a piece at a time, at most for SEARCH_S.
-        Raises UsageError for a name without a server, NotFoundError when there is no such channel or conversation.
+        Raises UsageError for a name without a server or too long a text, NotFoundError when there is no such channel or
+        conversation.
         """
+        if len(text) > MAX_TEXT:
+            raise UsageError(f"at most {MAX_TEXT} characters to search for")
         found: list[StoredMessage] = []
         limit, below, until = min(max(limit, 1), MAX_FOUND), None, time.monotonic() + SEARCH_S
         async with tenant.switch(user_id):

@@ -347,16 +347,11 @@ def test_what_is_answered_before_registration(line: str, number: str) -> None:
     assert numerics(feed(fresh(), line)) == [number]
 
 
-def test_quit_and_our_own_abort_end_it() -> None:
+def test_quit_ends_it() -> None:
     machine = fresh()
     assert feed(machine, "PONG x") == []
     assert feed(machine, "QUIT :bye")[-1] == Closed("Client quit")
     assert feed(machine, "PING x") == []
-    assert machine.abort("late") == []
-    assert fresh().abort("Registration timed out") == [
-        b"ERROR :Closing link: Registration timed out\r\n",
-        Closed("Registration timed out"),
-    ]
 
 
 def test_nothing_unbounded_is_kept_before_login() -> None:

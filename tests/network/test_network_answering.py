@@ -192,16 +192,20 @@ def test_a_call_may_ask_for_another() -> None:
     assert done == [1]
 
 
-def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_when_no_more_should_wait_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 3)
     pings: list[str] = []
     done: list[int] = []
     barriers = Barriers(pings.append)
+    full: list[bool] = []
     for number in range(5):
+        full.append(barriers.full)
         barriers.after(lambda _turn, number=number: done.append(number))  # type: ignore[misc]  # a default is no part of the call
     barriers.pong(pings[0], turn())
     barriers.pong(pings[-1], turn())
-    assert done == [2, 3, 4]
+    assert done == [0, 1, 2, 3, 4]
+    assert full == [False, False, False, True, True]
+    assert not barriers.full
 
 
 @given(st.lists(st.booleans(), max_size=60))

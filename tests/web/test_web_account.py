@@ -335,3 +335,16 @@ async def test_a_new_password_sends_the_clients_of_the_old_one_away_unless_asked
     fields = {"current": PASSWORD, "password": "a longer one", "repeat": "a longer one"}
     assert (await alice.post("/account/password", {**fields, **box})).status == 303
     assert [client.credential for client in installation.live.here[user]] == left
+
+
+async def test_a_browser_too_many_signs_out_the_one_used_the_longest_ago(
+    installation: Installation, alice: Browser, anonymous: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.sessions.MAX_SESSIONS", 2)
+    third = Browser(installation.url)
+    try:
+        for browser in anonymous, third:
+            await browser.sign_in("alice")
+        assert [(await browser.get("/servers")).status for browser in (alice, anonymous, third)] == [303, 200, 200]
+    finally:
+        await third.close()
