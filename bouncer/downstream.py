@@ -234,7 +234,8 @@ class Client:
 
     async def _read(self) -> list[bytes]:
         lines = await self._transport.read()
-        self._heard_at = asyncio.get_running_loop().time()
+        if lines:  # one that never ends is no sign of life
+            self._heard_at = asyncio.get_running_loop().time()
         return lines
 
     def _fits(self, raw: bytes) -> bool:

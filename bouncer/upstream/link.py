@@ -203,7 +203,8 @@ class Upstream:
             if not data:
                 self._end(f"closed by the server: {self._client.refusal}" if self._client.refusal else None)
                 return
-            self._heard_at = loop.time()
+            if b"\n" in data:  # a line that never ends is no sign of life
+                self._heard_at = loop.time()
             self._connection.acknowledge()
             pieces = _pieces(data)
             more = len(pieces) > 1 or len(data) == READ_BYTES
