@@ -5,7 +5,9 @@ A target returns for whatever is refused by one of the errors it is documented t
 
 from __future__ import annotations
 
-from bouncer import sasl, scram
+import ipaddress
+
+from bouncer import proxy, sasl, scram
 from bouncer.errors import LineTooLongError, ProtocolError, UnsafeLineError
 from bouncer.irc import modes, roster
 from bouncer.irc.authentication import Response, SaslLines, plain
@@ -187,6 +189,22 @@ def _answered(entering: Registration, asked: Output, answer: int) -> list[Output
     if isinstance(asked, (Attempt, Exchange)) and answer % 3:
         return entering.accept("alice", "a!b@c", "phone")
     return entering.reject("no") if isinstance(asked, (Attempt, Exchange)) else []
+
+
+def proxied(data: bytes) -> None:
+    """A PROXY header in front of a connection, read as it is asked for: no byte behind it is taken."""
+    header = b""
+    try:
+        while more := proxy.wanted(header):
+            assert more > 0
+            if len(header) + more > len(data):
+                return
+            header = data[: len(header) + more]
+        address = proxy.source(header)
+    except ProtocolError:
+        return
+    assert len(header) <= 16 + proxy.V2_BYTES
+    assert not address or ipaddress.ip_address(address)
 
 
 def split(data: bytes) -> None:

@@ -25,6 +25,7 @@ TARGETS = {
     "cap": Target(protocol.cap),
     "authentication": Target(protocol.authentication),
     "registration": Target(protocol.registration, 2),
+    "proxied": Target(protocol.proxied),
     "split": Target(protocol.split),
     "state": Target(protocol.state, 2),
     "session": Target(session.session, 5),
