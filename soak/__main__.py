@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from soak import hostile, kill
+from soak import crowd, hostile, kill
 
-SCENARIOS = {"hostile": hostile, "kill": kill}
+SCENARIOS = {"crowd": crowd, "hostile": hostile, "kill": kill}
 """Name -> module with `options(parser)` and `run(args) -> exit code`."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass, field
+from statistics import linear_regression
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 LOOK_S = 0.02
 FAULT = re.compile(r"^(?:\S+ )?\S+ (?:error|critical) \S+ .*$|^.*Traceback \(most recent call last\).*$", re.MULTILINE)
 """A line as `bouncer.logs` writes it, or one of Python's own."""
+
+
+def tokens(out: str) -> list[str]:
+    """The app passwords that `token create` has shown."""
+    return re.findall(r"shown this once: (\S+)", out)
 
 
 def part(values: Sequence[float], share: float) -> float:
@@ -62,6 +68,12 @@ def middle(figures: Sequence[dict[str, Any]], name: str, start: float, end: floa
     """The median of a figure between two shares of the time."""
     some = figures[int(len(figures) * start) : max(int(len(figures) * end), int(len(figures) * start) + 1)]
     return part([one[name] for one in some], 0.5)
+
+
+def slope(figures: Sequence[dict[str, Any]], name: str) -> float:
+    """What a figure grows by in a second, by least squares."""
+    times, values = [one["at"] for one in figures], [float(one[name]) for one in figures]
+    return linear_regression(times, values).slope if len(set(times)) > 1 else 0.0
 
 
 def faults(log: str) -> list[str]:

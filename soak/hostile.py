@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bouncer import tasks
-from soak.figures import Latencies, Machine, faults, looked, middle
+from soak.figures import Latencies, Machine, faults, looked, middle, tokens
 from tests.cli.clikit import ROOT, Cli
 from tests.support.house import Attached
 from tests.support.ircd import free_port
@@ -92,11 +93,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What may be said on the command line."""
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--log", type=Path, default=None, metavar="FILE", help="keep the bouncer's log there")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures; 1 where one is over its bound."""
-    report = asyncio.run(trial(args.seconds, args.seed))
+    report = asyncio.run(trial(args.seconds, args.seed, args.log))
     print(report)
     if report.late:
         print("the loop was late here:", *sorted(report.stacks, key=lambda one: -int(one.split()[0]))[:10], sep="\n")
@@ -104,11 +106,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if wrong or max(report.hostile.values) * 1000 >= LATE_MS else 0
 
 
-async def trial(seconds: float, seed: int) -> Report:
-    """A run of that length, in a folder of its own."""
+async def trial(seconds: float, seed: int, log: Path | None = None) -> Report:
+    """A run of that length, in a folder of its own; `log` is where what the bouncer says is kept."""
     with tempfile.TemporaryDirectory(prefix="bouncer-soak-") as name:
-        async with ScriptedNetwork() as calm:
-            return await _trial(Path(name), calm, seconds, seed)
+        try:
+            async with ScriptedNetwork() as calm:
+                return await _trial(Path(name), calm, seconds, seed)
+        finally:
+            if log is not None:
+                shutil.copyfile(Path(name) / "log", log)
 
 
 async def _trial(folder: Path, calm: ScriptedNetwork, seconds: float, seed: int) -> Report:
@@ -173,7 +179,7 @@ def _prepared(cli: Cli, calm: int, mallory: int) -> str:
     done = cli("shell", stdin="\n".join(words) + "\n")
     assert done.code == 0, done
     assert "ERR" not in done.out, done
-    return cli.ok("token", "create", "mallory").out.split()[-1]
+    return tokens(cli.ok("token", "create", "mallory").out)[0]
 
 
 @contextlib.contextmanager

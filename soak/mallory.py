@@ -57,7 +57,7 @@ class Mallory:
     async def _quietly(self, work: object, writer: asyncio.StreamWriter) -> None:
         try:
             await work  # type: ignore[misc]  # a coroutine
-        except (OSError, EOFError, TimeoutError, ValueError):
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             self.done["broken off"] += 1
         finally:
             writer.transport.abort()
@@ -132,6 +132,9 @@ class Mallory:
             async with asyncio.timeout(10):
                 await reader.read(self._dice.choice((1, 500, 20_000)))
             return
+        async with asyncio.timeout(20):
+            await reader.readuntil(b" 001 ")
+        self.done["clients attached"] += 1
         reading = self._group.spawn(_discard(reader), name="discard") if number != 1 else None
         try:
             await self._say(nonsense.Client(self._dice.randrange(1 << 30)), writer, CLIENT_RATE)
