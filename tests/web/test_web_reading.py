@@ -285,7 +285,7 @@ async def test_a_stream_brings_lines_once_and_counts_what_waits(installation: In
         stream = (await stack.enter_async_context(alice.http.get(address, timeout=TIMEOUT))).content
         await stream.readuntil(b"\n\n")
         waiting = await stream.readuntil(b"\n\n")
-        assert waiting.startswith(b'event: waiting\ndata: {"notices": 0, "buffers": {')
+        assert waiting.startswith(b'event: waiting\ndata: {"notices": 0, "frame": "')
         async with tenant.switch(user.id), tenant.session() as session:
             session.add(message(server, "<b>fresh</b>", channel_id=channel))
             await session.commit()
