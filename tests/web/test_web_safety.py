@@ -47,7 +47,7 @@ async def test_every_page_forbids_inline_code_and_has_none(installation: Install
         assert answer.headers["Cache-Control"] == "no-store"
         assert not re.search(r"<[^>]*\son[a-z]+=|<[^>]*\sstyle=|<style|javascript:", answer.text), path
         for script in re.findall(r"<script[^>]*>.*?</script>", answer.text, re.DOTALL):
-            assert re.fullmatch(r'<script src="/static/[a-z]+\.js\?v=[0-9a-f]{12}" defer></script>', script), path
+            assert re.fullmatch(r'<script src="/static/[a-z-]+\.js\?v=[0-9a-f]{12}" defer></script>', script), path
         for address in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text):
             assert address.startswith(("/", "#")), (path, address)
 
