@@ -131,8 +131,9 @@ class Traffic(Replies):
 
         All of them, unless they take long or are much: one NICK can be a row in each of a thousand channels.
         """
-        turn, number, clock = self._turn(), 0, asyncio.get_running_loop().time
-        for number, msg in enumerate(lines, 1):
+        turn, taken, clock = self._turn(), 0, asyncio.get_running_loop().time
+        for msg in lines:
+            taken += 1
             command = msg.command
             try:
                 if command == "PRIVMSG" and not msg.has_tags:
@@ -149,11 +150,11 @@ class Traffic(Replies):
                 self._odd_lines += 1
                 if self._odd_lines <= ODD_LOGGED:
                     log.exception("server %d: a line was passed over: %r", self.server_id, msg.raw[:200])
-            if len(turn.batch.rows) > TURN_ROWS or (number % 16 == 0 and clock() - turn.loop_now > TURN_S):
+            if len(turn.batch.rows) > TURN_ROWS or clock() - turn.loop_now > TURN_S:
                 break
         if not turn.empty:
             self._submit(turn.batch)
-        return number
+        return taken
 
     def _negotiated(self, msg: Message, turn: Turn) -> None:
         """A line between the network and us, unless it tells of a login that nobody asked for."""
@@ -300,6 +301,8 @@ class Traffic(Replies):
             self.markers.renamed(old, new)
             self.metadata.renamed(old, new)
             self.detached.renamed(done.text, done.target)
+            if all("draft/channel-rename" in attachment.caps for attachment in self.attachments):
+                return None  # nobody needs the whole channel anew
             words = (msg.param(0), msg.param(2), self.settings.params.realname)
             return "draft/channel-rename", rename_fallback(self.state, channel, self.source, *words)
         if done.own:

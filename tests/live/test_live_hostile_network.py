@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from bouncer import tasks
 from bouncer.irc.message import Message
+from bouncer.network import traffic
 from bouncer.network.traffic import TURN_ROWS
 from tests.support.arrival import arrived, net
 
 if TYPE_CHECKING:
+    import pytest
+
     from bouncer.config import Config
     from tests.live.conftest import House
     from tests.support.network import Peer, ScriptedNetwork
@@ -37,14 +40,24 @@ def in_file(house: House, config: Config, sql: str) -> list[tuple[object, ...]]:
 
 
 async def test_lines_that_are_a_thousand_rows_each_are_taken_a_few_at_a_time(
-    house: House, network: ScriptedNetwork
+    house: House, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(traffic, "TURN_S", 60.0)
     await on_many_channels(house, network)
     names = ["bob", *(f"bob{number}" for number in range(20))]
     lines = [Message.parse(f":{old}!b@h NICK {new}".encode()) for old, new in itertools.pairwise(names)]
     taken = net(house).lines(lines)
     assert taken == TURN_ROWS // CHANNELS + 1
     assert net(house).state.users.spelled(names[taken]) == names[taken]
+
+
+async def test_lines_that_take_long_are_taken_one_at_a_time(
+    house: House, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await on_many_channels(house, network)
+    monkeypatch.setattr(traffic, "TURN_S", 0.0)
+    lines = [Message.parse(f":bob!b@h PRIVMSG #1 :{number}".encode()) for number in range(3)]
+    assert net(house).lines(lines) == 1
 
 
 async def test_a_storm_of_nicks_is_stored_as_a_whole_and_others_have_their_turn(

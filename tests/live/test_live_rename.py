@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bouncer import tenant
+from bouncer.network import traffic
 from tests.support.arrival import again, arrived, asked, client
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.support.house import House
     from tests.support.network import ScriptedNetwork
 
@@ -44,6 +47,17 @@ async def test_history_marker_key_and_metadata_follow(house: House, network: Scr
     peer = await network.accept()
     await peer.welcome()
     assert (await peer.expect("JOIN")).params == ["#Opened,#room", "sesame"]
+
+
+async def test_where_everybody_knows_it_the_channel_is_not_gone_through(
+    house: House, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = await arrived(house, network, caps=NETWORK)
+    one = await client(house, "one", CAPS)
+    await asked(one, "CAP REQ draft/channel-rename")
+    monkeypatch.delattr(traffic, "rename_fallback")
+    await peer.send(":friend!f@h RENAME #room #hall :nicer")
+    assert bare(await one.until("RENAME"))[-1] == "RENAME #room #hall :nicer"
 
 
 async def test_clients_that_do_not_know_it_leave_one_and_are_on_the_other(
