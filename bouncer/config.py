@@ -152,13 +152,6 @@ def _listen_uri(value: object, where: _Where) -> Endpoint:
         where.fail(str(error))
 
 
-def _metrics_uri(value: object, where: _Where) -> Endpoint | None:
-    if (endpoint := _http_uri(value, where)) is None:
-        return None
-    # Nothing listens there yet: to accept it would promise what does not happen.
-    where.fail(f'{endpoint.uri!r}: /metrics and /healthz are not available in this version; leave it ""')
-
-
 def _http_uri(value: object, where: _Where) -> Endpoint | None:
     text = _text(value, where)
     try:
@@ -223,7 +216,7 @@ class Web:
 class Metrics:
     """`[metrics]`: /metrics and /healthz on a listener of their own; None means off."""
 
-    listen: Endpoint | None = _key(None, _metrics_uri)
+    listen: Endpoint | None = _key(None, _http_uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +255,7 @@ class Timeouts:
     healthy_s: float = _key(60.0, _seconds(0, 86_400))
     away_s: float = _key(3.0, _seconds(0, 86_400))
     commit_live_ms: int = _key(500, _whole(1, 60_000, "milliseconds"))
+    panel_s: float = _key(30.0, _seconds(1, 600))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +279,8 @@ class Limits:
     client_sendq_bytes: int = _key(8_388_608, _whole(524_288, 1_073_741_824, "bytes"))  # two portions of playback
     disk_mb_per_user: int = _key(0, _whole(0, 1_000_000_000, "megabytes"))
     journal_rows: int = _key(100_000, _whole(1_000, 10_000_000, "rows"))
+    panel_connections_per_address: int = _key(100, _whole(1, 100_000, "connections"))
+    panel_connections: int = _key(1_000, _whole(1, 100_000, "connections"))
     panel_body_bytes: int = _key(1_048_576, _whole(16_384, 1_073_741_824, "bytes"))
 
 

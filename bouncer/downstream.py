@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from bouncer.clock import now_ms
 from bouncer.errors import LineTooLongError, MalformedLineError
@@ -63,6 +63,9 @@ class Challenge(NamedTuple):
     login: Login
 
 
+Drop = Literal["slow", "silent", "unregistered", "line_too_long"]
+
+
 class Door(Protocol):
     """What a client needs of the house."""
 
@@ -89,6 +92,9 @@ class Door(Protocol):
 
     def leave(self, client: Client) -> None:
         """The client is gone."""
+
+    def dropped(self, why: Drop) -> None:
+        """It was we who ended one, for what it did or did not do."""
 
 
 class Client:
@@ -137,6 +143,11 @@ class Client:
         return self._registration.caps.enabled
 
     @property
+    def waiting(self) -> int:
+        """Bytes that are queued for it."""
+        return self._transport.waiting
+
+    @property
     def info(self) -> ClientInfo:
         """This client, for lists."""
         caps = tuple(sorted(self.caps))
@@ -161,6 +172,7 @@ class Client:
         self._transport.write(data)
         if self._transport.waiting > self._config.limits.client_sendq_bytes:
             log.warning("client %d is too slow: dropped", self.id)
+            self._door.dropped("slow")
             self._gone = True
             self._transport.abort()
 
@@ -213,8 +225,10 @@ class Client:
                 self._keep_alive()
                 await self._serve(rest)
         except TimeoutError:
+            self._door.dropped("unregistered" if self.registered is None else "slow")
             self.drop("Registration timed out" if self.registered is None else "Connection timed out")
         except LineTooLongError:
+            self._door.dropped("line_too_long")
             self.drop("Line too long")
         except ConnectionError:
             pass  # it has gone; there is nobody to tell
@@ -333,6 +347,7 @@ class Client:
         silent_s, ping_s = loop.time() - self._heard_at, self._config.timeouts.ping_s
         if silent_s >= 2 * ping_s:
             log.info("client %d does not answer: dropped", self.id)
+            self._door.dropped("silent")
             self._gone = True
             self._transport.abort()
             return

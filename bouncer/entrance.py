@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer.downstream import Admission, Challenge, Refused
@@ -36,6 +37,8 @@ class Entrance:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._exchanges: dict[int, _Exchange] = {}
+        self.admitted: Counter[str] = Counter()
+        """How many were let in, by what: password, token, certificate."""
 
     def leave(self, client: Client) -> None:
         """Forget what an exchange has left."""
@@ -44,6 +47,13 @@ class Entrance:
     async def log_in(self, client: Client, attempt: Attempt) -> Admission:
         """Check what an Attempt says."""
         self.leave(client)
+        return self._counted(await self._log_in(client, attempt))
+
+    def _counted(self, admission: Admission) -> Admission:
+        self.admitted[admission.credential.partition(" ")[0]] += 1
+        return admission
+
+    async def _log_in(self, client: Client, attempt: Attempt) -> Admission:
         login, address = attempt.login, client.address
         if attempt.via == "external":
             if client.certificate is None:
@@ -70,7 +80,7 @@ class Entrance:
             if going_on is None:
                 return await self._begin(client, data)
             if going_on.admitted is not None:
-                return _admission(going_on.admitted)
+                return self._counted(_admission(going_on.admitted))
             return await self._finish(client, going_on, data)
         except ProtocolError as error:
             raise Refused("SASL authentication failed: not readable") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.errors import TenantError
+from bouncer.histogram import Histogram
 from bouncer.journal_sql import Buffers, write_batches
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ MAX_ROWS_PER_COMMIT = 2_000
 ENOUGH_ROWS = 4_000
 """Rows of one tenant that wait before its networks are read no further until a commit has made room."""
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+BOUNDS_ROWS = (0, 1, 2, 5, 10, 50, 100, 500, 1_000, 2_000)
 
 
 class MessageRow(NamedTuple):
@@ -107,6 +110,18 @@ class Stats:
     lost: int = 0
     sent_before_stored: int = 0
     failures: int = 0
+    trip_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))
+    """How long a trip to a worker thread took, with the commits of all tenants that had something to write."""
+    commit_rows: Histogram = field(default_factory=lambda: Histogram(BOUNDS_ROWS))
+    """Messages in one tenant's commit."""
+
+
+class Waiting(NamedTuple):
+    """What is not on disk yet: tenants, rows of theirs, and those among them whose storage is failing."""
+
+    tenants: int
+    rows: int
+    troubled: int
 
 
 @dataclass(slots=True, eq=False)
@@ -171,6 +186,17 @@ class Journal:
         """What is wrong with this tenant's storage, None when nothing is."""
         queue = self._queues.get(tenant)
         return Trouble(queue.reason, queue.since, queue.rows, queue.lost) if queue and queue.reason else None
+
+    @property
+    def waiting(self) -> Waiting:
+        """What waits now."""
+        queues = self._queues.values()
+        return Waiting(len(queues), sum(queue.rows for queue in queues), sum(bool(queue.reason) for queue in queues))
+
+    @property
+    def alive(self) -> bool:
+        """Whether every writer is at work."""
+        return len(self._group) == self._tenants.workers
 
     def forget(self, tenant: str) -> None:
         """Drop all that waits for a tenant and all that is known of its file: it is about to be removed or replaced."""
@@ -261,6 +287,8 @@ class Journal:
         """One trip to the worker thread for all of `jobs`; a failure of one tenant is that tenant's alone."""
         work = [(lease, batches, self._buffers.setdefault(queue.tenant, {})) for queue, lease, batches in jobs]
         results: list[int | Exception]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             results = await self._tenants.call(worker, lambda: [_write(*job) for job in work])
         except TenantError as error:
@@ -269,6 +297,7 @@ class Journal:
             for queue, lease, _ in jobs:
                 queue.writing = False
                 lease.release()
+        self.stats.trip_s.observe(loop.time() - began)
         for (queue, _, batches), result in zip(jobs, results, strict=True):
             if isinstance(result, Exception):
                 self._failed(queue, result)
@@ -279,6 +308,7 @@ class Journal:
         self.stats.commits += 1
         queue.progress_at = asyncio.get_running_loop().time()
         queue.room.set()
+        self.stats.commit_rows.observe(sum(len(batch.rows) for batch in batches))
         for batch in batches:
             queue.batches.popleft()
             queue.rows -= len(batch.rows)

@@ -62,6 +62,11 @@ class Passwords:
         except InvalidHashError:
             return True
 
+    @property
+    def pending(self) -> int:
+        """Hashes at work or waiting."""
+        return self._pending
+
     def close(self) -> None:
         """Drop what waits; does not wait for what runs (tens of ms)."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from bouncer import tasks
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from bouncer.config import Config
     from bouncer.database import MainDatabase
-    from bouncer.downstream import Admission, Challenge
+    from bouncer.downstream import Admission, Challenge, Drop
     from bouncer.events import Reply
     from bouncer.gate import Ticket
     from bouncer.irc.entering import Attempt, Login, Onward
@@ -56,11 +57,12 @@ class Supervisor:
 
     def __init__(self, config: Config, main: MainDatabase, tenants: Tenants) -> None:
         self.config = config
+        self.tenants = tenants
         self.service = Service(config, main, tenants, self)
         self.journal = Journal(tenants, live_ms=config.timeouts.commit_live_ms, max_rows=config.limits.journal_rows)
         self.journal.on_trouble = self._trouble
         self.users: dict[int, LiveUser] = {}
-        self._entrance = Entrance(self.service)
+        self.entrance = Entrance(self.service)
         self.listeners = Listeners(config, self._serve)
         self._clients = tasks.Group()
         self._tickets: dict[int, Ticket] = {}
@@ -70,7 +72,9 @@ class Supervisor:
         self.started_at = now_ms()
         self.on_reload: Callable[[], Awaitable[None]] | None = None
         """Reads the configuration again and gives it to `reload`; None where there is no file to read."""
-        self._lag = LoopLag()
+        self.lag = LoopLag()
+        self.drops: Counter[str] = Counter()
+        """Clients that we have ended, by why."""
 
     @property
     def listening(self) -> list[str]:
@@ -81,7 +85,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Open the listeners, then bring every enabled user to life."""
-        self._lag.start()
+        self.lag.start()
         self.journal.start()
         await self.listeners.follow(self.config)
         users = [user.id for user in await self.service.users.list() if user.enabled]
@@ -103,7 +107,7 @@ class Supervisor:
         await self.listeners.end()
         await self._clients.cancel()
         await self.journal.close()
-        self._lag.stop()
+        self.lag.stop()
 
     async def reload(self, config: Config) -> None:
         """Follow a configuration read again: certificates, listeners, flood limits, timeouts; nobody is dropped."""
@@ -142,11 +146,11 @@ class Supervisor:
 
     async def log_in(self, client: Client, attempt: Attempt) -> Admission:
         """Check a login."""
-        return await self._entrance.log_in(client, attempt)
+        return await self.entrance.log_in(client, attempt)
 
     async def exchange(self, client: Client, data: bytes) -> Challenge | Admission:
         """Go on with a SCRAM exchange."""
-        return await self._entrance.exchange(client, data)
+        return await self.entrance.exchange(client, data)
 
     async def offers(self, client: Client, login: Login) -> tuple[Mapping[str, str], Sequence[str]]:
         """What a client is told before it is registered: as the network is now, else as it was last known."""
@@ -235,10 +239,14 @@ class Supervisor:
 
     def leave(self, client: Client) -> None:
         """A client is gone."""
-        self._entrance.leave(client)
+        self.entrance.leave(client)
         user = self._by_client.pop(client.id, None)
         if user is not None:
             user.leave(client)
+
+    def dropped(self, why: Drop) -> None:
+        """A client was ended by us."""
+        self.drops[why] += 1
 
     # -- Live: what the command layer asks -------------------------------------------------------------------------
 
@@ -345,7 +353,7 @@ class Supervisor:
             servers_connected=sum(network.up for network in networks),
             servers_enabled=sum(network.settings.enabled for network in networks),
             clients=sum(len(user.sessions) for user in self.users.values()),
-            lag_ms=self._lag.worst_ms,
+            lag_ms=self.lag.worst_ms,
             rows_stored=self.journal.stats.rows,
             rows_lost=self.journal.stats.lost,
         )

@@ -6,7 +6,7 @@ Only failures count. What is proved by a long random secret (an app password, a 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -132,9 +132,18 @@ class Throttle:
         self._accounts = _Table(max_entries)
         self._under_way: dict[str, int] = {}
         self._spread = _Spread(max_entries)
+        self.ended: Counter[Outcome] = Counter()
+        """Attempts since the start, by how they ended."""
+        self.refused = 0
+        """Attempts that were not looked at."""
 
     def begin(self, account: str, address: str, now_ms: int) -> Decision:
         """Whether this password may be looked at now."""
+        decision = self._begin(account, address, now_ms)
+        self.refused += bool(decision.refuse_ms)
+        return decision
+
+    def _begin(self, account: str, address: str, now_ms: int) -> Decision:
         name, pair = _keys(account, address)
         count = self._pairs.look(pair, now_ms)
         if (ready_ms := count.last_ms + _wait_ms(count.failures)) > now_ms and count.failures:
@@ -165,6 +174,7 @@ class Throttle:
         elif outcome is Outcome.RIGHT:
             count.failures = 0
         self._spread.note(where, name, outcome, now_ms)
+        self.ended[outcome] += 1
         self._pairs.keep(pair, count)
         self._accounts.keep(name, whole)
 

@@ -15,7 +15,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors clock endpoints config tasks vault passwords throttle tls notify logs events sasl scram tls_peer",
-        "gate proxy",
+        "histogram gate proxy",
         "irc",
         "models",
         "database",
@@ -25,6 +25,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "network commands service control",
         "live_user entrance",
         "supervisor",
+        "metrics",
         "web",
         "cli __main__",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from web.context import CONFIG, SERVICE, SESSIONS
 from web.following import SHARED, Shared
 from web.routes import ROUTES
 from web.sending import SENT, Sent
+from web.serving import Bounds, HttpListener, at_work
 from web.sessions import SessionRows
 from web.streams import STREAMS, Streams
 from web.websocket import SOCKETS, Sockets
@@ -44,9 +44,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "plain": irctext.plain,
     "irc": irctext.html,
 }
-KEEPALIVE_S = 30.0
-SHUTDOWN_S = 3.0
-"""Requests that are being answered get this long when the panel closes."""
 
 
 def make_app(config: Config, service: Service) -> web.Application:
@@ -55,6 +52,7 @@ def make_app(config: Config, service: Service) -> web.Application:
     app = web.Application(
         client_max_size=config.limits.panel_body_bytes,
         middlewares=[
+            at_work,
             middlewares.errors,
             middlewares.deadline,
             middlewares.same_origin,
@@ -102,41 +100,17 @@ def _templates(app: web.Application) -> None:
         env.get_template(name)  # compiled now: no request reads a file, and a broken one stops the start
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A panel that listens; `address` is its URL, or the path of its socket."""
-
-    address: str
-    _runner: web.AppRunner
-
-    async def close(self) -> None:
-        """Stop listening, end streams, let other requests finish for a moment. May be called again."""
-        await self._runner.cleanup()
-
-
-async def start_panel(config: Config, service: Service) -> Panel:
+async def start_panel(config: Config, service: Service) -> HttpListener:
     """Listen where `[web]` says; raises ConfigError when that is off or not possible."""
-    endpoint = config.web.listen
-    if endpoint is None:
+    if config.web.listen is None:
         raise ConfigError("web.listen: the panel is off")
-    runner = web.AppRunner(
-        make_app(config, service), access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S
+    limits = config.limits
+    bounds = Bounds(
+        limits.panel_connections_per_address,
+        limits.panel_connections,
+        config.timeouts.panel_s,
+        config.web.trusted_proxies,
     )
-    await runner.setup()
-    site: web.BaseSite
-    if endpoint.path is not None:
-        site = web.UnixSite(runner, str(endpoint.path))
-    else:
-        site = web.TCPSite(runner, endpoint.host, endpoint.port)
-    try:
-        await site.start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError(f"web.listen: {endpoint.uri}: {error.strerror or error}") from error
-    if endpoint.path is not None:
-        return Panel(str(endpoint.path), runner)
-    port = runner.addresses[0][1]
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    address = f"http://{host}:{port}"
-    log.info("the panel listens on %s", address)
-    return Panel(address, runner)
+    panel = await HttpListener.open("web.listen", config.web.listen, make_app(config, service), bounds)
+    log.info("the panel listens on %s", panel.address)
+    return panel

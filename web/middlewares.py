@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -17,12 +16,13 @@ from bouncer.service.audit import ACTOR, Actor
 from web.auth import confirm_path, is_fresh, sign_in_path
 from web.context import CONFIG, NOTICES, render, see_other
 from web.origin import from_here
+from web.serving import CONNECTIONS
 from web.sessions import ADDRESS, SIGNED_IN
+from web.visitors import visitor
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-    from bouncer.config import Network
     from web.sessions import SignedIn
 
 log = logging.getLogger(__name__)
@@ -169,28 +169,13 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def client_address(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Set `request[ADDRESS]`: who asks, for the throttle; X-Forwarded-For counts only from a trusted proxy."""
-    request[ADDRESS] = _address(request)
-    return await handler(request)
-
-
-def _address(request: web.Request) -> str:
-    address = request.remote or ""  # empty on a unix socket, where only a proxy of this machine can be
-    trusted = request.app[CONFIG].web.trusted_proxies
-    hops = [hop.strip() for value in request.headers.getall("X-Forwarded-For", ()) for hop in value.split(",")]
-    while hops and _trusted(address, trusted):
-        address = hops.pop()[:64]
-    return address
-
-
-def _trusted(address: str, trusted: tuple[Network, ...]) -> bool:
-    if not address:
-        return True
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in trusted)
+    """Set `request[ADDRESS]`: who asks, for the throttle; nobody has too many requests at work at once."""
+    forwarded = request.headers.getall("X-Forwarded-For", ())
+    request[ADDRESS] = visitor(request.remote or "", forwarded, request.app[CONFIG].web.trusted_proxies)
+    with request.app[CONNECTIONS].request(request[ADDRESS]) as room:
+        if not room:
+            raise web.HTTPTooManyRequests
+        return await handler(request)
 
 
 @web.middleware

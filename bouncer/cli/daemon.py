@@ -21,20 +21,24 @@ from bouncer.cli.runner import STAGING
 from bouncer.cli.welcome import welcome, write_password
 from bouncer.control import ControlClient, ControlServer
 from bouncer.errors import BouncerError, CommandError, UsageError
+from bouncer.metrics import Metrics
 from bouncer.notify import Notifier
 from bouncer.service import commands
 from bouncer.service.parser import HelpRequest, command_line, parse
 from bouncer.supervisor import Supervisor
 from web.app import start_panel
+from web.monitoring import start_monitoring, web_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from prometheus_client.core import Metric
 
     from bouncer.config import Config
     from bouncer.service import Service
     from bouncer.service.commands import Output
-    from web.app import Panel
+    from web.serving import HttpListener
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +47,12 @@ STEP_S, QUIT_S = 4.0, 8.0
 TAKE_OVER_S = 10.0
 """How long a start waits for a bouncer that is stopping, or for a command."""
 RETRY_S = 0.05
-NEEDS_RESTART = ("storage.", "main.", "metrics.", "timeouts.reply_s", "timeouts.commit_live_ms", "limits.journal_rows")
+NEEDS_RESTART = ("storage.", "main.", "timeouts.reply_s", "timeouts.commit_live_ms", "limits.journal_rows")
 """Keys that a reload cannot apply."""
 GC_THRESHOLDS = (20_000, 20, 50)
 """A read of a busy network makes some thousand objects that all live until they are stored: with Python's own 700 the
 collector would look through them again and again, and there is hardly a cycle to be found."""
-OF_THE_PANEL = ("web.", "limits.panel_body_bytes")
+OF_THE_PANEL = ("web.", "limits.panel_", "timeouts.panel_s")
 """Keys for which the panel is closed and opened again."""
 
 
@@ -103,8 +107,10 @@ class Daemon:
         self._tasks = tasks.Group()
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._panel: Panel | None = None
+        self._panel: HttpListener | None = None
+        self._monitoring: HttpListener | None = None
         self._supervisor: Supervisor
+        self._metrics: Metrics
         self._service: Service
 
     async def run(self) -> None:
@@ -144,6 +150,10 @@ class Daemon:
         stack.push_async_callback(_step, "closing the panel", self._close_panel)
         if config.web.listen is not None:
             self._panel = await start_panel(config, self._service)
+        self._metrics = Metrics(self._supervisor, self._figures, self._dead)
+        stack.push_async_callback(_step, "closing the metrics", self._close_monitoring)
+        if config.metrics.listen is not None:
+            self._monitoring = await start_monitoring(config, self._metrics)
         stack.push_async_callback(_step, "ending tasks", self._tasks.cancel)
         control = ControlServer(config.storage.control_socket, self._command)
         stack.push_async_callback(_step, "closing the control socket", control.close)
@@ -211,6 +221,8 @@ class Daemon:
         _setup_logs(config)
         if any(key.startswith(OF_THE_PANEL) for key in changed):
             await self._restart_panel(before)
+        if "metrics.listen" in changed:
+            await self._restart_monitoring(before)
         log.info("the configuration was read again; changed: %s", ", ".join(changed) or "nothing")
 
     async def _restart_panel(self, before: Config) -> None:
@@ -226,6 +238,27 @@ class Daemon:
             else:
                 return
 
+    async def _restart_monitoring(self, before: Config) -> None:
+        """As for the panel."""
+        await self._close_monitoring()
+        for config in (self._config, before):
+            if config.metrics.listen is None:
+                return
+            try:
+                self._monitoring = await start_monitoring(config, self._metrics)
+            except BouncerError as error:
+                log.error("the metrics did not start: %s", error)
+            else:
+                return
+
+    def _figures(self) -> Iterable[Metric]:
+        return web_figures(self._panel)
+
+    def _dead(self) -> list[str]:
+        """Where nobody listens although somebody should; who is told this has reached the listener for figures."""
+        wanted, panel = self._config.web.listen, self._panel
+        return [wanted.uri] if wanted is not None and (panel is None or not panel.alive) else []
+
     async def _disconnect(self) -> None:
         await self._supervisor.stop("the bouncer is stopping")
 
@@ -233,6 +266,11 @@ class Daemon:
         panel, self._panel = self._panel, None
         if panel is not None:
             await panel.close()
+
+    async def _close_monitoring(self) -> None:
+        monitoring, self._monitoring = self._monitoring, None
+        if monitoring is not None:
+            await monitoring.close()
 
     async def _watchdog(self, every_s: float) -> None:
         """Say that the loop turns; a loop that is stuck says nothing, and systemd starts us anew."""

@@ -27,6 +27,7 @@ from bouncer.network.traffic import Traffic
 from bouncer.upstream import Backoff, Upstream
 
 if TYPE_CHECKING:
+    from bouncer.events import State
     from bouncer.network.attachment import Attachment
     from bouncer.network.entry import Turn
     from bouncer.network.outgoing import Owner
@@ -51,7 +52,6 @@ class Network(Traffic):
         self._backoff = self._new_backoff()
         self._task: asyncio.Task[None] | None = None
         self._kick = asyncio.Event()
-        self._phase = "disconnected"
         self._connected_since: int | None = None
         self._connected_at = 0.0
         self._next_attempt: float | None = None
@@ -73,7 +73,7 @@ class Network(Traffic):
         if self._next_attempt is not None:
             wait = round(max(0.0, self._next_attempt - asyncio.get_running_loop().time()), 1)
         return ServerState(
-            state=self._phase if self.settings.enabled else "disabled",  # type: ignore[arg-type]  # set below only
+            state=self.phase if self.settings.enabled else "disabled",
             error=self.error,
             attempt=self._backoff.attempt,
             next_attempt_s=wait,
@@ -246,8 +246,8 @@ class Network(Traffic):
                 await self._kick.wait()
         self._next_attempt = None
 
-    def _enter(self, phase: str) -> None:
-        self._phase = phase
+    def _enter(self, phase: State) -> None:
+        self.phase = phase
         self.up = phase == "connected"
         self._changed()
 

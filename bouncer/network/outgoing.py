@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from bouncer.config import Config
-    from bouncer.events import Hub
+    from bouncer.events import Hub, State
     from bouncer.journal import Batch, Journal
     from bouncer.network.attachment import Attachment
     from bouncer.network.settings import ServerSettings
@@ -65,6 +65,8 @@ class Outgoing(ABC):
         self.attachments: list[Attachment] = []
         self.upstream: Upstream | None = None
         self.up = False
+        self.phase: State = "disconnected"
+        """What a connection is doing, where the row wants one."""
         """Whether the network takes our lines."""
         self.server_name = settings.known_server
         self._known_caps = settings.caps()
@@ -80,6 +82,11 @@ class Outgoing(ABC):
         self._queue: SendQueue[Question] = SendQueue(self._write, self._left, burst=burst, interval_ms=interval_ms)
 
     # -- what it is like -------------------------------------------------------------------------------------------
+
+    @property
+    def unsent(self) -> int:
+        """Lines that wait for the flood limit."""
+        return len(self._queue)
 
     @property
     def caps(self) -> frozenset[str]:

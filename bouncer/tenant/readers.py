@@ -63,6 +63,16 @@ class Readers:
         found: T = await read.done
         return found
 
+    @property
+    def waiting(self) -> int:
+        """Reads that wait for a thread."""
+        return len(self._waiting)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread is there."""
+        return all(thread.alive for thread in self._threads)
+
     async def close(self, tenant: str) -> None:
         """Close the tenant's connection, after what has begun with it."""
         if (job := self._jobs.get(tenant)) is not None:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import zlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from bouncer import database, tasks
 from bouncer.errors import TenantBusyError, TenantDoesNotExistError, TenantError
@@ -33,6 +33,14 @@ REOPEN_S = 5.0  # for those who use a file that was replaced to be done
 READERS_KEEP = 16  # reading connections kept open, over all reading threads
 
 
+class Counts(NamedTuple):
+    """Writing connections opened, and closed again because there were too many; blocks inside a tenant begun."""
+
+    opened: int
+    evicted: int
+    switches: int
+
+
 class Tenants:
     """All tenants under `root` (one `<id>.sqlite3` each). `start` before use, `close` after it.
 
@@ -52,6 +60,7 @@ class Tenants:
         self._threads: list[Worker] = []
         self._readers = Readers(self.files, threads=readers, keep=READERS_KEEP)
         self._known: set[str] = set()  # ids whose file was there when last looked; what is not here is looked for
+        self._switches = 0
         self._leases = [0] * workers
         self._most_leases = max(1, max_open // workers)
         self._no_room: list[list[Callable[[], None]]] = [[] for _ in range(workers)]
@@ -97,6 +106,7 @@ class Tenants:
 
     def switch(self, user: UserOrId) -> Scope:
         """`async with tenants.switch(user):` runs the block in the user's tenant; see Scope for what it raises."""
+        self._switches += 1
         return Scope(tenant_id(user), self._admit)
 
     async def _admit(self, tenant: str) -> None:
@@ -374,6 +384,22 @@ class Tenants:
     def open_files(self) -> int:
         """Tenants with a writing connection (open, or about to be)."""
         return len(self._handles)
+
+    @property
+    def counts(self) -> Counts:
+        """What has been done since the start."""
+        return Counts(self._handles.opened, self._handles.reaped, self._switches)
+
+    @property
+    def threads_alive(self) -> bool:
+        """Whether every thread that files are worked on with is there."""
+        threads = (*self._threads, self._files_thread)
+        return self._running and self._readers.alive and all(thread.alive for thread in threads)
+
+    @property
+    def reads_waiting(self) -> int:
+        """Reads for which no thread is free."""
+        return self._readers.waiting
 
 
 async def _in_thread(function: Callable[[Path], T], path: Path) -> T:

@@ -33,6 +33,11 @@ class Worker:
         self._thread = threading.Thread(target=_serve, args=(self.queue,), name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there."""
+        return self._thread.is_alive()
+
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Run `function` on the thread; the future has its result. Cancelling it does not stop what has begun.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bouncer.database import MainDatabase
     from bouncer.models.main import User
     from bouncer.service import Service
-    from web.app import Panel
+    from web.serving import HttpListener
 
 PASSWORD = "correct horse battery"
 
@@ -64,7 +64,7 @@ class Installation:
     main: MainDatabase
     live: Recording
     service: Service
-    panel: Panel
+    panel: HttpListener
 
     @property
     def url(self) -> str:
