@@ -309,7 +309,7 @@ class Supervisor:
         await self.nudge(user_id)
         live = self.users.get(user_id)
         network = live.networks.get(server_id) if live is not None else None
-        if network is not None and not network.up:
+        if network is not None and not network.up and network.snapshot().state != "connecting":
             await _apart(network.reconnect("connecting anew"), f"connect-{user_id}")
 
     async def disconnect(self, user_id: int, server_id: int) -> None:  # noqa: ARG002 - the row says which

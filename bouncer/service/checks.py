@@ -182,9 +182,9 @@ def account(value: str) -> str:
 
 def channel(value: str, chantypes: str = CHANTYPES) -> str:
     """A channel name for these CHANTYPES."""
+    one_line(value, MAX_CHANNEL)
     if not value or value[0] not in chantypes:
         raise ValueError(f"{value or 'a channel'} must begin with one of {chantypes}")
-    one_line(value, MAX_CHANNEL)
     if len(value) < 2 or len(value.encode()) > MAX_CHANNEL or any(char in ", " for char in value):
         raise ValueError(f"no blanks or commas in a channel name, and at most {MAX_CHANNEL} bytes")
     return value

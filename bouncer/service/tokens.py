@@ -35,7 +35,7 @@ MAX_TOKENS = 100
 """App passwords of one user that count."""
 USED_MS = 60_000
 """When and where an app password was used is written at most once in this many ms."""
-CLIENT_NAME = re.compile(r"[^\s/@:\x00-\x1f\x7f]{0,64}")
+CLIENT_NAME = re.compile(r"[^\s/@:\x00-\x1f\x7f\ud800-\udfff]{0,64}")
 """What can stand behind the @ of a login."""
 
 

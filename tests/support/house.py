@@ -54,7 +54,7 @@ class Attached:
             while True:
                 raw = await self.reader.readline()
                 assert raw, f"closed before {text!r}; seen {seen}"
-                line = raw.decode().rstrip("\r\n")
+                line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
                 if line.startswith("PING ") and not self.mute:
                     self.send("PONG " + line[5:])
                 seen.append(line)
