@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 import re
 import sqlite3
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from bouncer import tenant, vault
+from bouncer.cli.daemon import GC_THRESHOLDS
 from bouncer.clock import now_ms
 from bouncer.config import Config, Storage, Web
 from bouncer.database import MainDatabase
@@ -84,6 +86,9 @@ def fill(file: Path, count: int) -> None:
             "INSERT INTO notifications (message_id, reason, created_at) SELECT id, 'highlight', time FROM messages "
         )
         db.execute(f"{notices} WHERE id % 5003 = 0")
+        kinds = ("connected", "registered", "joined", "disconnected")
+        log = [(1, kinds[number % 4], "words", now_ms() - (1000 - number) * 600_000) for number in range(1000)]
+        db.executemany("INSERT INTO server_events (server_id, kind, detail, time) VALUES (?, ?, ?, ?)", log)
         db.commit()
 
 
@@ -94,6 +99,8 @@ def pages(count: int) -> dict[str, str]:
     return {
         "servers": "/servers",
         "server": "/servers/1",
+        "server log": "/servers/1/log",
+        "server form": "/servers/1/edit",
         "channels": "/servers/1/channels",
         "channel": "/channels/1",
         "all conversations": "/chat",
@@ -106,6 +113,10 @@ def pages(count: int) -> dict[str, str]:
         "notifications": "/notifications",
         "notifications, all": "/notifications?all=1",
         "account": "/account",
+        "own data": "/account/data",
+        "users": "/admin/users",
+        "house": "/admin/house",
+        "audit trail": "/admin/audit",
         "clients": "/clients",
         "how much there is": "/history",
         "search form": "/search",
@@ -132,7 +143,7 @@ async def panel(folder: Path, count: int) -> AsyncIterator[str]:
     await tenants.start()
     tenant.install(tenants)
     service = Service(config, main, tenants, Offline())
-    user = await service.users.add("ada", password=PASSWORD)
+    user = await service.users.add("ada", password=PASSWORD, admin=True)
     await asyncio.to_thread(fill, tenant.path(user.id), count)
     running = await start_panel(config, service)
     try:
@@ -167,6 +178,9 @@ async def main(count: int, runs: int) -> None:
         ):
             async with http.post(f"{url}/session", data={"name": "ada", "password": PASSWORD}) as answer:
                 assert answer.status == 200
+            gc.collect()
+            gc.freeze()  # as `bouncer run` does after its start
+            gc.set_threshold(*GC_THRESHOLDS)
             print(f"{count} messages, {runs} runs; ms: median, 99th, worst")
             for what, path in pages(count).items():
                 times = []

@@ -15,7 +15,7 @@ from aiohttp import web
 from bouncer.errors import ConfigError
 from web import irctext, middlewares, present
 from web.assets import ASSETS, Assets
-from web.context import CONFIG, SERVICE, SESSIONS
+from web.context import CONFIG, SERVICE, SESSIONS, TURN
 from web.following import SHARED, Shared
 from web.routes import ROUTES
 from web.sending import SENT, Sent
@@ -54,6 +54,7 @@ def make_app(config: Config, service: Service) -> web.Application:
         middlewares=[
             at_work,
             middlewares.errors,
+            middlewares.written_out,
             middlewares.deadline,
             middlewares.same_origin,
             middlewares.client_address,
@@ -62,6 +63,7 @@ def make_app(config: Config, service: Service) -> web.Application:
         ],
     )
     app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
+    app[TURN] = asyncio.Lock()
     app[SOCKETS], app[SENT], app[SHARED] = Sockets(), Sent(), Shared()
     app[ASSETS] = Assets.read(HERE / "static")
     _templates(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,7 @@ SVG = Markup(
     'aria-label="{words}">'
     "{content}</svg>"
 )
-BAR = Markup(
-    '<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"><title>{words}</title></rect>'
-)
+BAR = '<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"><title>{words}</title></rect>'
 STATES = {"up": "connected", "down": "not connected", "unknown": "not known"}
 DEPTH = {"up": 1.0, "down": 0.45, "unknown": 0.12}
 """States differ in height too, not by colour alone."""
@@ -63,9 +61,7 @@ def _bars(figures: Sequence[tuple[int, int]], form: str, what: str) -> Chart:
     for place, (time, number) in enumerate(figures):
         height = max(2.0, number / highest * HEIGHT) if number else 0.0
         words = f"{_when(time, form)}: {number:,}"
-        bars.append(
-            BAR.format(kind="bar", x=place * step, y=HEIGHT - height, width=step * 0.78, height=height, words=words)
-        )
+        bars.append(_bar("bar", place * step, step * 0.78, height, words))
     total = sum(number for _, number in figures)
     words = f"{what}: {total:,} in all, at most {highest:,}"
     begin, end = (_when(figures[0][0], form), _when(figures[-1][0], form)) if figures else ("", "")
@@ -81,16 +77,7 @@ def timeline(spans: Sequence[Span], form: str = "%-d %b, %H:%M") -> Chart:
         height = HEIGHT * DEPTH[span.state]
         words = f"{STATES[span.state]} from {_when(span.begin, form)} to {_when(span.end, form)} UTC"
         width = max(1.0, (span.end - span.begin) * scale)
-        bars.append(
-            BAR.format(
-                kind=span.state,
-                x=(span.begin - begin) * scale,
-                y=HEIGHT - height,
-                width=width,
-                height=height,
-                words=words,
-            )
-        )
+        bars.append(_bar(span.state, (span.begin - begin) * scale, width, height, words))
         up += span.end - span.begin if span.state == "up" else 0
     known = sum(span.end - span.begin for span in spans if span.state != "unknown")
     share = f"connected {up / known:.1%} of the time that is known" if known else "nothing is known yet"
@@ -117,8 +104,14 @@ def part(value: float, whole: float, words: str) -> Markup:
     """A bar that is filled as far as `value` is of `whole`; over it is full, and says so by its class."""
     share = min(1.0, value / whole) if whole else 0.0
     kind = "bar over" if whole and value > whole else "bar"
-    filled = BAR.format(kind=kind, x=0, y=0, width=max(share * WIDTH, 3 if value else 0), height=HEIGHT, words=words)
+    filled = _bar(kind, 0, max(share * WIDTH, 3 if value else 0), HEIGHT, words)
     return _svg("part", words, [filled])
+
+
+def _bar(kind: str, x: float, width: float, height: float, words: str) -> Markup:
+    """A bar that stands on the ground; a picture may have hundreds, so only `words` is looked at for markup."""
+    text = BAR.format(kind=kind, x=x, y=HEIGHT - height, width=width, height=height, words=escape(words))
+    return Markup(text)  # noqa: S704 - `kind` is a constant of ours, the rest are numbers and escaped words
 
 
 def _svg(kind: str, words: str, content: Sequence[Markup]) -> Markup:

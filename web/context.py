@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 CONFIG = web.AppKey("config", Config)
 SERVICE = web.AppKey("service", Service)
 SESSIONS = web.AppKey("sessions", SessionRows)
+TURN = web.AppKey("turn", asyncio.Lock)
+"""Of pages that are written out."""
 
 NOTICES = web.RequestKey("notices", int)
 """How many notifications wait unread, for the header of every page."""
@@ -40,15 +44,26 @@ def me(request: web.Request) -> SignedIn:
     return request[SIGNED_IN]
 
 
+class Page(web.Response):
+    """A page or fragment that is yet to be written out, which a middleware does, one after another."""
+
+    def __init__(self, request: web.Request, template: str, context: Mapping[str, Any], status: int) -> None:
+        super().__init__(status=status, content_type="text/html", charset="utf-8")
+        user = request.get(SIGNED_IN)
+        warning = service(request).caretaker.warning(user.id) if user is not None else ""
+        here = {"user": user, "path": request.path, "notices": request.get(NOTICES, 0), "storage": warning}
+        self._write = partial(aiohttp_jinja2.render_string, template, request, {**here, **context})
+
+    def write_out(self) -> None:
+        """Make the text; this takes milliseconds of the loop's time."""
+        self.text = self._write()
+
+
 def render(
     request: web.Request, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
 ) -> web.Response:
     """A page or fragment from a template, which also gets `user` (`SignedIn` or None) and `path`."""
-    user = request.get(SIGNED_IN)
-    warning = service(request).caretaker.warning(user.id) if user is not None else ""
-    here = {"user": user, "path": request.path, "notices": request.get(NOTICES, 0), "storage": warning}
-    values = {**here, **(context or {})}
-    return aiohttp_jinja2.render_template(template, request, values, status=status)
+    return Page(request, template, context or {}, status)
 
 
 def see_other(location: str) -> web.Response:

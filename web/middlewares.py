@@ -14,7 +14,7 @@ from bouncer import browse, tenant
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
 from bouncer.service.audit import ACTOR, Actor
 from web.auth import confirm_path, is_fresh, sign_in_path
-from web.context import CONFIG, NOTICES, render, see_other
+from web.context import CONFIG, NOTICES, TURN, Page, see_other
 from web.origin import from_here
 from web.serving import CONNECTIONS
 from web.sessions import ADDRESS, SIGNED_IN
@@ -144,10 +144,23 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error_page(request, 500)
 
 
+@web.middleware
+async def written_out(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pages are written out one at a time, and the loop turns between: IRC waits for one of them at most."""
+    response = await handler(request)
+    if isinstance(response, Page):
+        async with request.app[TURN]:
+            response.write_out()
+            await asyncio.sleep(0)
+    return response
+
+
 def _error_page(request: web.Request, status: int, words: str = "") -> web.Response:
     title, sentence = ERRORS.get(status, ("That cannot be done", "Go back and try again."))
     context = {"status": status, "title": title, "sentence": words or sentence}
-    return render(request, "error.html", context, status=status)
+    page = Page(request, "error.html", context, status)
+    page.write_out()
+    return page
 
 
 @web.middleware

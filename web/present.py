@@ -45,6 +45,7 @@ CHECKED: Mapping[str, str] = {
 }
 EXPIRES_SOON_MS = 14 * 86_400_000
 
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What a network showed us; `soon` for one that is about to expire, or has."""
@@ -78,6 +79,7 @@ class ServerCard:
     channels: int
     tls_words: str
     identified: str
+    unidentified: bool
     today: int | None
     certificate: Certificate | None
     trouble: LogEntry | None
@@ -108,6 +110,7 @@ def server_card(view: ServerView, today: int | None = None, trouble: ServerEvent
         channels=len(view.channels),
         tls_words=_encryption(view),
         identified=state.identified if state.state == "connected" else "",
+        unidentified=state.state == "connected" and row.auth_method != "none" and not state.identified,
         today=today,
         certificate=_certificate(state),
         trouble=log_entry(trouble) if trouble is not None else None,

@@ -35,7 +35,7 @@ CHUNK = 20_000
 LATE = 20_000
 """Messages before the first of a day that are looked at too: a network may play back old ones among the new."""
 PATIENCE_S = 0.04
-"""How long a page waits for counts that are being made; it is shown without them then."""
+"""How long the first page waits for counts that are being made; it, and others meanwhile, are shown without them."""
 UP = frozenset({"registered"})
 DOWN = frozenset({"disconnected", "failed"})
 
@@ -64,6 +64,7 @@ class _Counts:
     hours: dict[tuple[int, int], int] = field(default_factory=dict)
     whole: bool = False
     task: asyncio.Task[None] | None = None
+    began: float = 0.0
     before: _Counts | None = None
 
     def add(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
@@ -131,9 +132,11 @@ class Figures:
         self._counts[user_id, today] = counts
         while len(self._counts) > MAX_USERS:
             self._counts.popitem(last=False)
+        now = asyncio.get_running_loop().time()
         if counts.task is None or counts.task.done():
             counts.task = self._tasks.spawn(self._count(user_id, counts), name=f"figures-{user_id}")
-        await asyncio.wait({counts.task}, timeout=self.patience_s)
+            counts.began = now
+        await asyncio.wait({counts.task}, timeout=max(0.0, counts.began + self.patience_s - now))
         return counts if counts.whole else counts.before
 
     async def _count(self, user_id: int, counts: _Counts) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from aiohttp import web
 
 from bouncer import tenant
 from bouncer.clock import now_ms
@@ -15,7 +19,8 @@ from bouncer.service.figures import DAY_MS, HOUR_MS, Span, stretches
 from tests.support.certificates import self_signed
 from tests.support.network import ScriptedNetwork
 from tests.web.panelkit import SERVER, add_server, connected, fill, message
-from web import charts
+from web import charts, middlewares
+from web.context import TURN, Page
 from web.present import common_name
 
 if TYPE_CHECKING:
@@ -60,6 +65,8 @@ async def test_a_row_says_everything_there_is_to_know(installation: Installation
     listed = await alice.get("/servers")
     assert "<dt>Messages today</dt><dd>2</dd>" in listed.text
     assert "not alice" in listed.text
+    assert "Last trouble:" in listed.text
+    assert re.search(r"Certificate checked by an authority .*, by .*, until .*[0-9a-f]{16}…", listed.text)
 
 
 async def test_messages_are_counted_by_day_and_only_new_ones_again(installation: Installation, alice: Browser) -> None:
@@ -278,3 +285,27 @@ async def test_a_clone_has_all_but_the_name_and_the_secrets(installation: Instal
     assert (await alice.post("/servers", {**fields, "auth_password": "other"})).status == 303
     user = await installation.service.users.get("alice")
     assert [view.row.name for view in await installation.service.servers.list(user.id)] == ["libera", "libera-2"]
+
+
+async def test_pages_are_written_out_one_in_a_turn_of_the_loop() -> None:
+    loop, turn, written = asyncio.get_running_loop(), [0], list[int]()
+
+    class Noted(Page):
+        def __init__(self) -> None:
+            web.Response.__init__(self)
+
+        def write_out(self) -> None:
+            written.append(turn[0])
+
+    async def handler(_request: web.Request) -> web.StreamResponse:
+        return Noted()
+
+    def tick() -> None:
+        turn[0] += 1
+        if len(written) < 12:
+            loop.call_soon(tick)
+
+    request = cast("web.Request", SimpleNamespace(app={TURN: asyncio.Lock()}))
+    loop.call_soon(tick)
+    await asyncio.gather(*(middlewares.written_out(request, handler) for _ in range(12)))
+    assert len(set(written)) == len(written) == 12
