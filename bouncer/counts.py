@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DAY_MS = 86_400_000
-PORTION = 5_000
+PORTION = 2_000
 """Messages counted in one transaction: some 10 ms."""
 MOST_AT_ONCE = 10_000
 """Messages beyond those counted that a reader counts for itself."""

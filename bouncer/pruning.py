@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bouncer.history import Buffer
 
-MERGE_PAGES = 60
+MERGE_PAGES = 16
 """Of the index, worked on in one go."""
 FREE_PAGES = 100
 """Given back to the file system in one go."""

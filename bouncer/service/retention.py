@@ -32,7 +32,7 @@ KEEP = "keep_days"
 MAX_DAYS = 36_500
 FOREVER = 0
 MAX_ID = 2**63 - 1
-PORTIONS = 1_000
+PORTIONS = 5_000
 """Of counting that a preview waits for; a file with more to count is asked for again."""
 
 

@@ -67,11 +67,11 @@ def take_in(source: Path, target: Path) -> None:
     try:
         copy(source, target)
         migrate_tenant_file(target)
-        _stop_work(target)
     except sqlite3.DatabaseError as error:
         raise TenantSchemaError(f"{source}: {error}") from error
     if problems := check(target) + foreign_schema(target):
         raise TenantSchemaError(f"{source}: {'; '.join(problems)}")
+    _stop_work(target)
     with contextlib.closing(open_tenant(target, "rw")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 

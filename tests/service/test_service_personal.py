@@ -305,7 +305,10 @@ WALK = (
     "client list", "client disconnect phone", "client disconnect 7", "client forget phone", "token list",
     "token revoke 1", "token revoke phone", "certfp list", "certfp revoke 1", "certfp show", "certfp generate",
     "certfp remove", "sasl status", "sasl set plain x --password y", "sasl off", "history search xylophone",
-    "history search xylophone --in grace", "history sizes", "history clear grace --yes", "notify list --all",
+    "history search xylophone --in grace", "history sizes", "history clear grace --yes",
+    "history keep 3 --in grace --yes", "history keep 3 --server net --yes", "history keep 3 --yes", "history retention",
+    "history work", "history stop 1", "history resume 1", "history compact", "history clear --everything --yes",
+    "notify list --all",
     "notify read 1", "notify read all", "notify rules --word mine", "browser list", "browser end all", "server log net",
     "server clone net copy", "channel update #a --notify all", "away show", "away message mine", "away auto off",
 )  # fmt: skip
