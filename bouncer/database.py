@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, delete, engine_from_config, event, make_url, pool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from bouncer import tasks
-from bouncer.errors import TenantDoesNotExistError, TenantSchemaError
+from bouncer.errors import MainStorageError, TenantBusyError, TenantDoesNotExistError, TenantSchemaError
 from bouncer.models.guard import HomeSession, admit_statement
 from bouncer.models.main import MainBase, User
 
@@ -92,8 +93,21 @@ class MainDatabase:
             yield session
 
     async def migrate(self) -> None:
-        """Bring the database to this program's schema, making it if it is not there."""
-        await asyncio.to_thread(self._migrate)
+        """Bring the database to this program's schema, making it if it is not there.
+
+        Raises MainStorageError when it is newer than this program, damaged, locked or out of reach.
+        """
+        name = self._url.render_as_string(hide_password=True) if not self._sqlite else self._url.database
+        try:
+            await asyncio.to_thread(self._migrate)
+        except DBAPIError as error:
+            if (reason := storage_failure(error)) is None:
+                raise
+            raise MainStorageError(f"{name}: {reason}") from error
+        except OSError as error:
+            raise MainStorageError(f"{name}: {error.strerror}") from error
+        except MainStorageError as error:
+            raise MainStorageError(f"{name}: {error}") from error
 
     def _migrate(self) -> None:
         if self._sqlite and self._url.database:
@@ -108,7 +122,7 @@ class MainDatabase:
             if self._sqlite:
                 _own_transactions(engine.sync_engine)
             async with engine.begin() as connection:
-                await connection.run_sync(functools.partial(_run, "migrations"))
+                await connection.run_sync(_run_main)
         finally:
             await engine.dispose()
 
@@ -175,6 +189,13 @@ def _run(name: str, connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _run_main(connection: Connection) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config("migrations")).walk_revisions()}
+    if newer := set(MigrationContext.configure(connection).get_current_heads()) - known:
+        raise MainStorageError(f"schema {', '.join(newer)} is not known here: written by a newer version")
+    _run("migrations", connection)
+
+
 def _config(name: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_folder(name)).replace("%", "%%"))
@@ -236,6 +257,28 @@ def _tenant_scripts() -> tuple[str, frozenset[str]]:
 def tenant_head() -> str:
     """The schema version (an Alembic revision) that tenant files of this program have."""
     return _tenant_scripts()[0]
+
+
+_STORAGE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
+    }
+)  # fmt: skip
+
+
+def storage_failure(error: BaseException) -> str | None:
+    """In words, what a file or its disk does not do; None for an error that tells of something else.
+
+    Words of SQLite's or ours, never a statement or a value.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, TenantDoesNotExistError | TenantBusyError | TenantSchemaError):
+        return str(cause)
+    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", -1) & 0xFF in _STORAGE_CODES:
+        return str(cause)
+    return None
 
 
 def tenant_version(connection: sqlite3.Connection) -> str:

@@ -16,6 +16,7 @@ BouncerError
 │   ├── BadTenantIdError            an id that could not be a file name of ours
 │   ├── TenantBusyError             still in use when the deadline passed
 │   └── TenantSchemaError           the file is newer than this program, or not a tenant file
+├── MainStorageError                the installation's own database is newer than this program, damaged or locked
 ├── VaultError                      a secret could not be read with the key at hand
 └── CommandError                    what a person asked for cannot be done; the words are for them
     ├── UsageError                  the command itself is not written as it has to be (exit 2)
@@ -108,6 +109,10 @@ class TenantBusyError(TenantError):
 
 class TenantSchemaError(TenantError):
     """The file was written by a newer version, or is no tenant file."""
+
+
+class MainStorageError(BouncerError):
+    """The installation's own database cannot be used; the message is one sentence that names it."""
 
 
 class VaultError(BouncerError):

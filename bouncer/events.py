@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -93,6 +93,26 @@ class Reply:
     refused: bool = False
 
 
+class Trouble(NamedTuple):
+    """A user's file cannot be written, or not be read: why, since when (ms UTC), rows waiting and rows given up."""
+
+    reason: str
+    since: int
+    waiting: int
+    lost: int
+
+
+class Health(Protocol):
+    """How a user's file is doing."""
+
+    def words(self) -> str:
+        """What is wrong now, in a sentence for a person; "" for nothing."""
+
+    @property
+    def lost(self) -> int:
+        """Messages that could not be kept, since the start and before the present trouble."""
+
+
 class Listener(Protocol):
     """Who is told of events."""
 
@@ -142,14 +162,16 @@ class Subscription:
 class Hub:
     """One user's events: `publish` never blocks and costs nothing when nobody listens.
 
-    `readers` are the subscriptions of conversations that are open and in sight.
+    `readers` are the subscriptions of conversations that are open and in sight; `health` is that of the user's file,
+    None where nobody is live.
     """
 
-    __slots__ = ("readers", "subscriptions")
+    __slots__ = ("health", "readers", "subscriptions")
 
     def __init__(self) -> None:
         self.subscriptions: set[Listener] = set()
         self.readers = 0
+        self.health: Health | None = None
 
     def publish(self, event: Event) -> None:
         """Give `event` to every subscriber."""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.errors import TenantError
+from bouncer.events import Trouble
 from bouncer.histogram import Histogram
-from bouncer.journal_sql import Buffers, write_batches
+from bouncer.journal_sql import Known, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,15 +56,6 @@ class Change(NamedTuple):
     sql: str
     params: tuple[object, ...] | list[tuple[object, ...]]
     """A list of tuples makes it an executemany."""
-
-
-class Trouble(NamedTuple):
-    """Storage of one tenant is failing: why, since when (ms), rows waiting and rows given up."""
-
-    reason: str
-    since: int
-    waiting: int
-    lost: int
 
 
 class Batch:
@@ -134,6 +126,7 @@ class _Queue:
     rows: int = 0
     changes: int = 0
     writing: bool = False
+    forgotten: bool = False
     reason: str = ""
     error: str = ""
     since: int = 0
@@ -150,14 +143,15 @@ class Journal:
     """Group commit for all tenants: one task per worker thread, one hop for all that have something to write."""
 
     def __init__(self, tenants: Tenants, *, live_ms: int = 500, max_rows: int = 100_000) -> None:
-        """`live_ms`: a commit that takes longer holds no conversation up. `max_rows`: rows that may wait per tenant."""
+        """`live_ms`: a commit that takes longer holds no conversation up. `max_rows`: rows that may wait."""
         self._tenants = tenants
         self._live_s = live_ms / 1000
         self._max_rows = max_rows
         self._queues: dict[str, _Queue] = {}
+        self._rows = 0
         self._dirty: list[dict[str, _Queue]] = [{} for _ in range(tenants.workers)]
         self._wake = [asyncio.Event() for _ in range(tenants.workers)]
-        self._buffers: dict[str, Buffers] = {}
+        self._known: dict[str, Known] = {}
         self._group = tasks.Group()
         self._closing = False
         self.stats = Stats()
@@ -199,13 +193,19 @@ class Journal:
         return len(self._group) == self._tenants.workers
 
     def forget(self, tenant: str) -> None:
-        """Drop all that waits for a tenant and all that is known of its file: it is about to be removed or replaced."""
-        self._buffers.pop(tenant, None)
+        """Drop all that waits for a tenant: its file is removed for good."""
+        self._known.pop(tenant, None)
         queue = self._queues.get(tenant)
-        if queue is not None and not queue.writing:
-            self._release_live(queue)
-            queue.batches.clear()
-            self._drained(queue)
+        if queue is not None and queue.writing:
+            queue.forgotten = True
+        elif queue is not None:
+            self._drop(queue)
+
+    def _drop(self, queue: _Queue) -> None:
+        self._release_live(queue)
+        queue.batches.clear()
+        self._rows -= queue.rows
+        self._drained(queue)
 
     def submit(self, tenant: str, batch: Batch) -> None:
         """Take a batch; returns at once. Over the bound its rows are released live, counted as lost and reported."""
@@ -217,10 +217,11 @@ class Journal:
             queue = self._queues[tenant] = _Queue(tenant, self._tenants.worker_index(tenant))
         loop = asyncio.get_running_loop()
         batch.submitted_at = loop.time()
-        if queue.rows + len(batch.rows) > self._max_rows or queue.changes > self._max_rows:
+        if not self._room_for(queue, batch):
             self._lose(queue, batch)
         queue.batches.append(batch)
         queue.rows += len(batch.rows)
+        self._rows += len(batch.rows)
         queue.changes += batch.statements
         if queue.reason:
             self._release_live(queue)
@@ -228,6 +229,15 @@ class Journal:
         if queue.live is None:
             queue.live = loop.call_later(self._live_s, self._overdue, queue)
         self._mark(queue)
+
+    def _room_for(self, queue: _Queue, batch: Batch) -> bool:
+        """Whether these rows may wait: all tenants' are bounded together, then each that fails has an equal share."""
+        if queue.changes > self._max_rows:
+            return False
+        if not batch.rows or self._rows + len(batch.rows) <= self._max_rows:
+            return True
+        failing = sum(bool(one.reason) for one in self._queues.values() if one is not queue) + 1
+        return queue.rows + len(batch.rows) <= self._max_rows // failing
 
     async def flush(self, tenant: str) -> None:
         """Wait until everything submitted so far for `tenant` is on disk. The caller sets the deadline."""
@@ -285,12 +295,12 @@ class Journal:
 
     async def _hop(self, worker: int, jobs: list[tuple[_Queue, Lease, list[Batch]]]) -> None:
         """One trip to the worker thread for all of `jobs`; a failure of one tenant is that tenant's alone."""
-        work = [(lease, batches, self._buffers.setdefault(queue.tenant, {})) for queue, lease, batches in jobs]
+        work = [(lease, batches, self._known.setdefault(queue.tenant, Known())) for queue, lease, batches in jobs]
         results: list[int | Exception]
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            results = await self._tenants.call(worker, lambda: [_write(*job) for job in work])
+            results = await self._tenants.call(worker, lambda: [write(*job) for job in work])
         except TenantError as error:
             results = [error] * len(jobs)
         finally:
@@ -299,7 +309,9 @@ class Journal:
                 lease.release()
         self.stats.trip_s.observe(loop.time() - began)
         for (queue, _, batches), result in zip(jobs, results, strict=True):
-            if isinstance(result, Exception):
+            if queue.forgotten:
+                self._drop(queue)
+            elif isinstance(result, Exception):
                 self._failed(queue, result)
             else:
                 self._written(queue, batches, result)
@@ -312,6 +324,7 @@ class Journal:
         for batch in batches:
             queue.batches.popleft()
             queue.rows -= len(batch.rows)
+            self._rows -= len(batch.rows)
             queue.changes -= batch.statements
             self.stats.rows += len(batch.rows)
             if not batch.released:
@@ -356,15 +369,18 @@ class Journal:
         if queue.reason or "locked" not in queue.error:
             self._in_trouble(queue, queue.error)
 
-    def _in_trouble(self, queue: _Queue, reason: str) -> None:
-        """Lines go out before they are stored from here on, until a commit succeeds; the user is told."""
+    def _in_trouble(self, queue: _Queue, reason: str, *, tell: bool = False) -> None:
+        """Lines go out before they are stored from here on, until a commit succeeds; the user is told.
+
+        Of the same trouble once, but for `tell`.
+        """
         if not queue.reason:
             queue.since = now_ms()
             log.warning("tenant %s: storing fails (%s), %d rows wait", queue.tenant, reason, queue.rows)
         changed, queue.reason = queue.reason != reason, reason
         queue.room.set()
         self._release_live(queue)
-        if changed:
+        if changed or tell:
             self.on_trouble(queue.tenant, Trouble(queue.reason, queue.since, queue.rows, queue.lost))
 
     def _again(self, queue: _Queue) -> None:
@@ -395,13 +411,15 @@ class Journal:
 
     def _lose(self, queue: _Queue, batch: Batch) -> None:
         """Past the bound: the lines still go out, the rows are given up, counted and reported."""
+        first = not queue.lost
         queue.lost += len(batch.rows)
         self.stats.lost += len(batch.rows)
         batch.ids = [0] * len(batch.rows)
         self._release_live(queue)
         self._release(batch, stored=False)
         batch.rows, batch.changes = [], []
-        self._in_trouble(queue, queue.error or f"more than {self._max_rows} rows wait to be written")
+        reason = queue.error or f"more than {self._max_rows} rows wait to be written"
+        self._in_trouble(queue, reason, tell=first and queue.lost > 0)
 
     def _release(self, batch: Batch, *, stored: bool) -> None:
         batch.released = True
@@ -416,11 +434,3 @@ class Journal:
             callback(batch)
         except Exception:  # as in `_release`
             log.exception("a stored batch could not be reported")
-
-
-def _write(lease: Lease, batches: list[Batch], buffers: Buffers) -> int | Exception:
-    """Worker thread: one transaction for one tenant. Returns rows that could not be kept, or why nothing was."""
-    try:
-        return write_batches(lease.connection_sync(), batches, buffers)
-    except Exception as error:  # noqa: BLE001 - handed back to the loop, which keeps the batches and tries again
-        return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bouncer.journal import Batch, Change, MessageRow
+    from bouncer.tenant import Lease
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +138,36 @@ _MAKE = {
     "channel": "INSERT INTO channels (server_id, folded, name, auto_join, joined, detached) VALUES (?, ?, ?, 0, 0, 0)",
     "conversation": "INSERT INTO conversations (server_id, folded, nick) VALUES (?, ?, ?)",
 }
+
+
+@dataclass(slots=True)
+class Known:
+    """Ids of a file's buffers, as read on the connection that was open then: the next one may be to another file."""
+
+    connection: sqlite3.Connection | None = None
+    buffers: Buffers = field(default_factory=dict)
+
+
+def write(lease: Lease, batches: list[Batch], known: Known) -> int | Exception:
+    """Worker thread: one transaction for one tenant. Returns rows that could not be kept, or why nothing was."""
+    try:
+        connection = lease.connection_sync()
+    except Exception as error:  # noqa: BLE001 - handed back to the loop, which keeps the batches and tries again
+        return error
+    try:
+        if known.connection is not connection:
+            known.connection = connection
+            known.buffers.clear()
+        return write_batches(connection, batches, known.buffers)
+    except Exception as error:  # noqa: BLE001 - as above
+        if not _passes(error):
+            lease.discard_sync()  # opened without the right to write, it would have none later
+        return error
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the connection is good for another try."""
+    return getattr(error, "sqlite_errorcode", -1) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
 
 
 def write_batches(connection: sqlite3.Connection, batches: Sequence[Batch], buffers: Buffers) -> int:

@@ -13,9 +13,11 @@ from bouncer.clock import now_ms
 from bouncer.commands import dispatch, markers, metadata, multiline, typed
 from bouncer.commands.bouncer import NETWORKS, NOTIFY, Announcer
 from bouncer.commands.table import Answer
+from bouncer.database import storage_failure
 from bouncer.downstream import SERVER
 from bouncer.errors import RefusedError
 from bouncer.events import Event, Hub
+from bouncer.health import Health
 from bouncer.irc.authentication import SaslLines
 from bouncer.irc.supported import UNBOUND, UNBOUND_LINE, in_batches
 from bouncer.irc.welcome import channels_burst, registration_burst
@@ -30,15 +32,17 @@ if TYPE_CHECKING:
 
     from bouncer.config import Config
     from bouncer.downstream import Client
-    from bouncer.events import Reply
+    from bouncer.events import Reply, Trouble
     from bouncer.irc.message import Message
-    from bouncer.journal import Journal, Trouble
+    from bouncer.journal import Journal
     from bouncer.service.bouncerserv import BouncerServ
     from bouncer.service.facade import Service
 
 log = logging.getLogger(__name__)
 
 VERSION = "bouncer"
+AGAIN_MIN_S, AGAIN_MAX_S = 1.0, 30.0
+"""How long until a file that could not be read is tried again; doubled each time."""
 STORED_S = 2.0
 """What a person typed is answered after this time even if it is not on disk yet."""
 
@@ -87,7 +91,8 @@ class LiveUser:
         self.sessions: dict[int, Session] = {}
         self._allows = allows
         self._reconciling = asyncio.Lock()
-        self._told_trouble = ""
+        self.health = Health(str(user_id), journal, self.tell, self._note)
+        self._again: asyncio.Task[None] | None = None
         self.announcer = Announcer(self)
 
     @property
@@ -108,7 +113,33 @@ class LiveUser:
     # -- networks --------------------------------------------------------------------------------------------------
 
     async def reconcile(self) -> None:
-        """Make the live networks match the rows."""
+        """Make the live networks match the rows; where these cannot be read that is tried again until they can."""
+        self.hub.health = self.health
+        try:
+            await self._reconcile()
+        except Exception as error:
+            self.health.unreadable(storage_failure(error) or type(error).__name__)
+            if self._again is None:
+                self._again = self.group.spawn(self._until_readable(), name=f"reconcile-{self.user_id}-again")
+            raise
+        self.health.readable()
+
+    async def _until_readable(self) -> None:
+        delay_s = AGAIN_MIN_S
+        while True:
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, AGAIN_MAX_S)
+            try:
+                await self._reconcile()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it holds up nobody else
+                if self.health.unreadable(reason := storage_failure(error) or type(error).__name__):
+                    log.warning("the servers still cannot be read: %s", reason)
+            else:
+                break
+        self._again = None
+        self.health.readable()
+
+    async def _reconcile(self) -> None:
         async with self._reconciling:
             async with tenant.switch(self.user_id):
                 wanted = {one.server_id: one for one in await settings.load(self.config)}
@@ -140,6 +171,7 @@ class LiveUser:
         """End every client and every network, and wait."""
         current = asyncio.current_task()
         self.hub.subscriptions -= {self.announcer, self}
+        self.hub.health = None
         for session in list(self.sessions.values()):
             session.client.drop(reason)
         await asyncio.gather(*(network.stop(reason) for network in self.networks.values()))
@@ -148,16 +180,13 @@ class LiveUser:
             await self.group.cancel()
 
     def trouble(self, trouble: Trouble | None) -> None:
-        """Tell the user what storage does."""
-        if trouble is None:
-            text = "Storage works again; what waited has been written" if self._told_trouble else ""
-        elif trouble.lost:
-            text = f"Storage: {trouble.lost} messages could not be kept ({trouble.reason})"
-        else:
-            text = f"Storage fails ({trouble.reason}): lines are shown before they are stored"
-        if text and text != self._told_trouble:
-            self.tell(text)
-        self._told_trouble = "" if trouble is None else text
+        """Storage of this user fails, or works again."""
+        self.health.storing(trouble)
+        self.hub.publish(Event("servers"))
+
+    def _note(self, text: str) -> None:
+        for network in self.networks.values():
+            network.event("storage", text)
 
     def tell(self, *lines: str) -> int:
         """Notices to every client; how many clients there are."""
@@ -204,6 +233,11 @@ class LiveUser:
             return only[0] if len(only) == 1 and not knows_networks else None
         return next((one for one in self.networks.values() if one.settings.name.lower() == name.lower()), None)
 
+    def no_server(self, name: str) -> str:
+        """Why there is no network of that name, in words."""
+        known = ", ".join(one.settings.name for one in self.networks.values()) or "none yet"
+        return self.health.words() or f"No server named {name} (yours: {known})"
+
     def attach(self, client: Client, network: Network | None) -> None:
         """Welcome a client: numerics, channels from state, then what it missed, then live."""
         session = self.sessions[client.id] = Session(self, client, network)
@@ -234,8 +268,9 @@ class LiveUser:
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")
 
     def _tell_what_waits(self, client: Client) -> None:
-        if words := self.service.caretaker.untold(self.user_id):
-            client.notice(words)
+        for words in (self.health.words(), self.service.caretaker.untold(self.user_id)):
+            if words:
+                client.notice(words)
 
     async def _catch_up(self, attachment: Attachment, client: Client) -> None:
         try:
@@ -243,9 +278,21 @@ class LiveUser:
                 await attachment.catch_up()
         except (ConnectionError, TimeoutError):
             client.drop("too slow")
-        except Exception:
-            log.exception("playback failed")
-            client.drop("the history cannot be read")
+        except Exception as error:
+            reason = storage_failure(error)
+            if reason is None:
+                log.exception("playback failed")
+                client.drop("the history cannot be read")
+                return
+            log.warning("playback failed: %s", reason)
+            client.notice(f"What you missed cannot be read ({reason}): it is played when you attach again")
+            await self._go_live(attachment, client)
+
+    async def _go_live(self, attachment: Attachment, client: Client) -> None:
+        try:
+            await attachment.go_live()
+        except (ConnectionError, TimeoutError):
+            client.drop("too slow")
 
     def _welcome(self, client: Client, network: Network) -> None:
         state = network.state

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.commands.bouncer import NETWORKS, find
+from bouncer.database import storage_failure
 from bouncer.downstream import Client
 from bouncer.entrance import Entrance
 from bouncer.errors import CommandError, RefusedError
-from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState
+from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState, Trouble
 from bouncer.irc import numerics
 from bouncer.irc.lines import split_text
-from bouncer.journal import Journal, Trouble
+from bouncer.journal import Journal
 from bouncer.listeners import FULL, Listeners
 from bouncer.live_user import LiveUser
 from bouncer.looplag import LoopLag
@@ -95,8 +96,11 @@ class Supervisor:
             async with gate:
                 try:
                     await self.nudge(user_id)
-                except Exception:  # one broken file must not keep the others down
-                    log.exception("user %d could not be started", user_id)
+                except Exception as error:  # one broken file must not keep the others down
+                    if (reason := storage_failure(error)) is None:
+                        log.exception("user %d could not be started", user_id)
+                    else:
+                        log.error("user %d could not be started: %s", user_id, reason)
 
         await asyncio.gather(*(begin(user_id) for user_id in users))
 
@@ -213,8 +217,7 @@ class Supervisor:
             client.drop("the network you chose is gone")
             return
         if login.server is not None and network is None:
-            known = ", ".join(one.settings.name for one in user.networks.values()) or "none yet"
-            words = f"No server named {login.server} (yours: {known})"
+            words = user.no_server(login.server)
             client.reply(numerics.ERR_PASSWDMISMATCH, words)
             client.drop(f"Closing link: {words}")
             return
@@ -257,6 +260,8 @@ class Supervisor:
         if row is None or not row.enabled:
             if live is not None:
                 await self.forget(user_id, "account disabled")
+            if row is None:
+                self.journal.forget(str(user_id))
             return
         if live is None:
             bouncerserv = self.service.bouncerserv
@@ -278,7 +283,6 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5.0):
                     await self.journal.flush(str(user_id))
-        self.journal.forget(str(user_id))
 
     def server_states(self, user_id: int) -> Mapping[int, ServerState]:
         """State by server id."""

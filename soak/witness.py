@@ -83,6 +83,7 @@ class Witness:
         self.old = 0
         """How many of these came longer than `LAG_S` before the end."""
         self.notices: list[str] = []
+        """And errors."""
         self.caught_up = False
         """Whether it has been played all it had missed."""
         self.changed = asyncio.Event()
@@ -157,7 +158,7 @@ class Witness:
             self._said(Said(tags["msgid"], tags["time"], found["sender"], found["text"]))
         elif found := MARKED.search(line):
             self.ledger.marked(self.name, found["target"], found["time"])
-        elif " NOTICE " in line:
+        elif " NOTICE " in line or line.startswith("ERROR "):
             self.notices.append(line)
             self._failing = FAILING in line or (self._failing and "Storage works again" not in line)
 

@@ -20,7 +20,7 @@ from tests.support.network import ScriptedNetwork
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.support.network import Peer
@@ -68,7 +68,7 @@ class Talk:
         made = []
         for number in range(self.sent, self.sent + count):
             target = CHANNEL if self.dice.random() < 0.8 else self.user
-            made.append(f":bob!b@host PRIVMSG {target} :{self.user} e{self.epoch} n{number}")
+            made.append(f":bob!b@host PRIVMSG {target} :{self.user} e{self.epoch} n{number}.")
         self.sent += count
         return made
 
@@ -101,14 +101,17 @@ class World:
     @contextlib.asynccontextmanager
     async def made(
         cls, folder: Path, users: Sequence[str], *, seed: int = 0, live_ms: int = PATIENT_MS, more: str = "",
-        panel: bool = False,
+        panel: bool = False, prepare: Callable[[Self], None] | None = None,
     ) -> AsyncIterator[Self]:  # fmt: skip
-        """Configured, with its users and a network each; nothing runs yet but the network."""
+        """Configured, with its users and a network each; nothing runs yet but the network.
+
+        `prepare`, in a thread, lays the storage out in place of the commands that add users and servers.
+        """
         port, web = free_port(), f"http://127.0.0.1:{free_port()}" if panel else ""
         cli = Cli.make(folder, CONFIG.format(irc=port, web=web, live_ms=live_ms, more=more))
         world = cls(cli, port, web, users, seed)
         async with world.network:
-            await asyncio.to_thread(world._add_users)
+            await asyncio.to_thread(prepare or cls._add_users, world)
             world.network.serve(world._script)
             try:
                 yield world
@@ -135,20 +138,27 @@ class World:
         talk.joined.set()
         flow = self._group.spawn(talk.flow(peer), name=f"talk-{talk.user}")
         try:
-            while True:
-                await peer.line(3600)  # its PINGs are answered where they are read
+            while (await peer.line(3600)).command != "QUIT":  # its PINGs are answered where they are read
+                pass
+            peer.hang_up()
         finally:
             flow.cancel()
 
     # -- the bouncer -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def process(self) -> Iterator[subprocess.Popen[str]]:
-        """`bouncer run`; killed at the end, unless it has ended. It may not listen yet."""
+    def process(self, *prefix: str) -> Iterator[subprocess.Popen[str]]:
+        """`bouncer run`, started by the program `prefix`; killed at the end, unless it has ended.
+
+        It may not listen yet.
+        """
         for talk in self.talks.values():
             talk.begin()
         with self.log.open("ab") as log:
-            started = self.cli.start("run", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            started = subprocess.Popen(
+                [*prefix, *self.cli.argv("run")], text=True, env=self.cli.env(), cwd=self.cli.folder,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
         try:
             yield started
         finally:

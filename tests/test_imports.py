@@ -23,7 +23,7 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "journal_sql journal history replay browse counts pruning",
         "transport listeners upstream downstream looplag",
         "network commands service control",
-        "live_user entrance",
+        "live_user entrance health",
         "supervisor",
         "metrics",
         "web",

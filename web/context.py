@@ -51,7 +51,15 @@ class Page(web.Response):
         super().__init__(status=status, content_type="text/html", charset="utf-8")
         user = request.get(SIGNED_IN)
         warning = service(request).caretaker.warning(user.id) if user is not None else ""
-        here = {"user": user, "path": request.path, "notices": request.get(NOTICES, 0), "storage": warning}
+        health = service(request).live.hub(user.id).health if user is not None else None
+        here = {
+            "user": user,
+            "path": request.path,
+            "notices": request.get(NOTICES, 0),
+            "storage": warning,
+            "trouble": health.words() if health is not None else "",
+            "not_kept": health.lost if health is not None else 0,
+        }
         self._write = partial(aiohttp_jinja2.render_string, template, request, {**here, **context})
 
     def write_out(self) -> None:

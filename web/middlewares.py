@@ -11,6 +11,7 @@ import aiohttp_session
 from aiohttp import web
 
 from bouncer import browse, tenant
+from bouncer.database import storage_failure
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
 from bouncer.service.audit import ACTOR, Actor
 from web.auth import confirm_path, is_fresh, sign_in_path
@@ -80,6 +81,9 @@ FRESH = frozenset(
 )
 """What changes who is let in, or takes everything along: only for who gave the password a short while ago."""
 
+WITHOUT_DATA = ("account", "admin")
+"""Names of pages begin so that one whose own file is gone still needs: a password, an admin's others to look after."""
+
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -94,6 +98,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+NO_STORAGE = (
+    "The storage of the bouncer does not do its part ({}). What people say on IRC is shown all the same, and kept as "
+    "soon as that is possible. Try again in a moment."
+)
 
 FOREVER = "public, max-age=31536000, immutable"
 """For static files whose address names their content."""
@@ -139,9 +148,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error_page(request, 503)
     except ConnectionError:
         raise
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return _error_page(request, 500)
+    except Exception as error:
+        reason = storage_failure(error)
+        if reason is None:
+            log.exception("%s %s failed", request.method, request.path)
+        else:
+            log.warning("%s %s: %s", request.method, request.path, reason)
+        return _error_page(request, 500) if reason is None else _error_page(request, 503, NO_STORAGE.format(reason))
 
 
 @web.middleware
@@ -194,7 +207,7 @@ async def client_address(request: web.Request, handler: Handler) -> web.StreamRe
 @web.middleware
 async def signed_in(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Only the signed-in pass, each inside the tenant of the session's user; the id never comes from the request."""
-    route = request.match_info.route.name
+    route = request.match_info.route.name or ""
     if route in OPEN:
         return await handler(request)
     await aiohttp_session.get_session(request)
@@ -207,12 +220,21 @@ async def signed_in(request: web.Request, handler: Handler) -> web.StreamRespons
     if (instead := _first(request, user)) is not None:
         return instead
     ACTOR.set(Actor(user.id, user.name, request[ADDRESS]))
-    if route in OUTSIDE:
+    if route in OUTSIDE or (route.startswith(WITHOUT_DATA) and not await tenant.exists(user.id)):
         return await handler(request)
     async with tenant.switch(user.id):
         if request.method == "GET":
-            request[NOTICES] = await browse.notices()
+            request[NOTICES] = await _notices()
         return await handler(request)
+
+
+async def _notices() -> int:
+    try:
+        return await browse.notices()
+    except Exception as error:
+        if storage_failure(error) is None:
+            raise
+        return 0  # a page that needs the file will say so
 
 
 def _first(request: web.Request, user: SignedIn) -> web.Response | None:

@@ -113,6 +113,7 @@ class Attachment:
         """Whether nobody sits in front of it (draft/pre-away): it does not keep us from being away."""
         self.played = 0
         self.closed = False
+        self._blind = False
         self._stamped = False
         self._held: deque[tuple[list[Entry], Sequence[int], int]] = deque()
         self._held_lines = self._held_bytes = 0
@@ -174,6 +175,15 @@ class Attachment:
             else:
                 cursor = await self._play_since(known)
         await self._show_held(cursor)
+        self.holding = False
+
+    async def go_live(self) -> None:
+        """Show what comes from now on, although what was missed could not be read.
+
+        No receipt moves any more, so that it is played at the next attaching.
+        """
+        self._blind = True
+        await self._show_held(self._sent)
         self.holding = False
 
     async def _play_first(self, until: int) -> None:
@@ -280,7 +290,7 @@ class Attachment:
 
     def wrote(self, message_id: int) -> None:
         """Lines up to that message were written: ask at once after quiet, else within a second."""
-        if message_id <= self._sent:
+        if message_id <= self._sent or self._blind:
             return
         self._sent = message_id
         if self._timer is None:

@@ -11,7 +11,7 @@ import pytest
 
 from bouncer import history
 from bouncer import journal_sql as sql
-from bouncer.journal import ENOUGH_ROWS, Batch, Change, Trouble, ignore_release
+from bouncer.journal import ENOUGH_ROWS, Batch, Change, ignore_release
 from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
 from bouncer.tenant import read, switch
 from tests.support.journalkit import Kit, add_server
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bouncer.events import Trouble
     from bouncer.tenant import Tenants
 
 
@@ -151,6 +152,25 @@ async def test_past_the_bound_rows_are_given_up_but_their_lines_go_out_and_the_l
     assert await rows(kit.tenant, "SELECT count(*) FROM messages") == [(100,)]
     assert kit.journal.stats.lost == 1
     assert any(trouble is not None and trouble.lost == 1 for trouble in told)
+
+
+async def test_users_whose_files_fail_share_what_may_wait(hasty_kit: Kit, tenants: Tenants, other_tenant: str) -> None:
+    """100 rows may wait: the first has taken them all, the second still gets half."""
+    first = hasty_kit
+    second = Kit(first.journal, other_tenant, await add_server(other_tenant))
+    with locked(tenants.path(first.tenant)), locked(tenants.path(other_tenant)):
+        first.submit(*(first.row(str(n)) for n in range(100)))
+        await first.until(lambda: len(first.released) == 100)
+        for n in range(60):
+            second.submit(second.row(str(n)))
+        first.submit(first.row("one more"))
+    await first.flush()
+    await second.flush()
+    assert await rows(first.tenant, "SELECT count(*) FROM messages") == [(100,)]
+    assert await rows(other_tenant, "SELECT count(*) FROM messages") == [(50,)]
+    assert first.journal.stats.lost == 11
+    await first.store(*(first.row(f"again {n}") for n in range(100)))
+    assert first.journal.stats.lost == 11
 
 
 async def test_a_locked_file_holds_up_no_other_tenant(hasty_kit: Kit, tenants: Tenants, other_tenant: str) -> None:
