@@ -175,11 +175,12 @@ async def _when_migrating(world: World, process: subprocess.Popen[str]) -> None:
     del process
     world.talking()
     path = world.path(world.dice.choice(USERS))
-    await asyncio.to_thread(_until_written, path.with_name(f"{path.name}-wal"))
+    await asyncio.to_thread(until_written, path.with_name(f"{path.name}-wal"))
     await asyncio.sleep(world.dice.choice((0.0, world.dice.uniform(0.0, 0.05))))
 
 
-def _until_written(log: Path) -> None:
+def until_written(log: Path) -> None:
+    """Wait, in a thread, until somebody has written to that file."""
     deadline = time.monotonic() + DEADLINE_S
     while not (_size(log)):
         assert time.monotonic() < deadline, f"nobody wrote to {log}"
