@@ -6,7 +6,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
 # What the tests run beside Python: networks, clients, a browser, and the tools that look at the results.
-SYSTEM_PACKAGES := ngircd inspircd atheme-services irssi catgirl weechat-headless weechat-plugins tmux openssl sqlite3 systemd procps
+SYSTEM_PACKAGES := ngircd inspircd atheme-services irssi catgirl weechat-headless weechat-plugins tmux openssl sqlite3 systemd procps strace util-linux
 
 .PHONY: run test setup-dev lint format bench fuzz soak wheel lock clean
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from soak import crowd, hostile, kill
+from soak import crowd, hostile, kill, storage
 
-SCENARIOS = {"crowd": crowd, "hostile": hostile, "kill": kill}
+SCENARIOS = {"crowd": crowd, "hostile": hostile, "kill": kill, "storage": storage}
 """Name -> module with `options(parser)` and `run(args) -> exit code`."""
 
 
