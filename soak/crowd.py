@@ -42,7 +42,7 @@ client_sendq_bytes = 1048576
 registering_per_address = 500
 """
 PASSWORD = "correct horse"
-ADDED_AT_ONCE = 20
+SETUP_S = 300
 UNHEALTHY = 10
 """One user in so many."""
 QUIET_SHARE, SETTLED_SHARE = 0.25, 0.4
@@ -277,7 +277,7 @@ async def trial(users: int, seconds: float, seed: int) -> Report:
                     crowd.group.spawn(crowd.client(irc, user, net), name=f"client-{user}{net}")
                 if not crowd.healthy(user) and crowd.ailment(user) == "locked file":
                     crowd.group.spawn(crowd.lock(cli.storage, user), name=f"lock-{user}")
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(SETUP_S):
                 await crowd.connected.wait()
             await asyncio.sleep(seconds * QUIET_SHARE)
             crowd.sick = True
@@ -295,20 +295,18 @@ async def trial(users: int, seconds: float, seed: int) -> Report:
 
 def _add(cli: Cli, crowd: Crowd, networks: int) -> None:
     """The users, each with two networks and an app password."""
-    for first in range(1, crowd.users + 1, ADDED_AT_ONCE):
-        some = range(first, min(first + ADDED_AT_ONCE, crowd.users + 1))
-        words: list[str] = []
-        for user in some:
-            words += [f"user add u{user} --password-stdin", PASSWORD]
-            for net in ("a", "b"):
-                words.append(
-                    f"server add u{user} {net} 127.0.0.1 --port {networks} --no-tls --nick n{user}x{net} --join '#room'"
-                )
-            words.append(f"token create u{user}")
-        done = cli("shell", stdin="\n".join(words) + "\n")
-        assert done.code == 0, done
-        assert "ERR" not in done.out, done
-        crowd.tokens.update(zip(some, tokens(done.out), strict=True))
+    words: list[str] = []
+    for user in range(1, crowd.users + 1):
+        words += [f"user add u{user} --password-stdin", PASSWORD]
+        for net in ("a", "b"):
+            place = f"127.0.0.1 --port {networks} --no-tls --nick n{user}x{net} --join '#room'"
+            words.append(f"server add u{user} {net} {place}")
+        words.append(f"token create u{user}")
+    with cli.start("shell", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        out, _ = shell.communicate("\n".join(words) + "\n", timeout=SETUP_S)
+    assert shell.returncode == 0, out[-500:]
+    assert "ERR" not in out, out
+    crowd.tokens.update(zip(range(1, crowd.users + 1), tokens(out), strict=True))
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ class Report:
                 lags.line("the loop was late, worst of each half second"),
                 idle.line("an idle loop beside it was late"),
                 f"{busy.line('the loop computed in one go')}, {len(self.late)} times {LAG_MS} ms or more",
-                f"the garbage collector took {self.collector_ms:.0f} ms at most",
+                f"the garbage collector computed {self.collector_ms:.0f} ms at most",
                 f"memory grew by {self.growth_mib:.1f} MiB, tasks {self.tasks[0]:.0f} to {self.tasks[1]:.0f}",
                 f"descriptors {self.fds[0]:.0f} to {self.fds[1]:.0f}",
                 f"{len(self.faults)} errors in the log{''.join(chr(10) + one for one in self.faults[:20])}",
@@ -106,18 +106,18 @@ def run(args: argparse.Namespace) -> int:
     return 1 if wrong or max(report.hostile.values) * 1000 >= LATE_MS else 0
 
 
-async def trial(seconds: float, seed: int, log: Path | None = None) -> Report:
+async def trial(seconds: float, seed: int, log: Path | None = None, speed: float = 1.0) -> Report:
     """A run of that length, in a folder of its own; `log` is where what the bouncer says is kept."""
     with tempfile.TemporaryDirectory(prefix="bouncer-soak-") as name:
         try:
             async with ScriptedNetwork() as calm:
-                return await _trial(Path(name), calm, seconds, seed)
+                return await _trial(Path(name), calm, seconds, seed, speed)
         finally:
             if log is not None:
                 shutil.copyfile(Path(name) / "log", log)
 
 
-async def _trial(folder: Path, calm: ScriptedNetwork, seconds: float, seed: int) -> Report:
+async def _trial(folder: Path, calm: ScriptedNetwork, seconds: float, seed: int, speed: float) -> Report:
     irc, mallory = free_port(), free_port()
     cli = Cli.make(folder, CONFIG.format(irc=irc))
     token = await asyncio.to_thread(_prepared, cli, calm.port, mallory)
@@ -142,7 +142,7 @@ async def _trial(folder: Path, calm: ScriptedNetwork, seconds: float, seed: int)
                 await asyncio.sleep(BEAT_S)
 
         await talk(report.quiet, time.monotonic() + seconds * QUIET_SHARE)
-        with _mallory(mallory, irc, f"mallory:{token}", seed) as hostile:
+        with _mallory(mallory, irc, f"mallory:{token}", seed, speed) as hostile:
             await talk(report.hostile, time.monotonic() + seconds * (1 - QUIET_SHARE))
             assert hostile.poll() is None, "mallory has given up"
             said, _ = await asyncio.to_thread(hostile.communicate, "", 30)
@@ -197,9 +197,9 @@ def _bouncer(cli: Cli) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextlib.contextmanager
-def _mallory(listen: int, bouncer: int, login: str, seed: int) -> Iterator[subprocess.Popen[str]]:
+def _mallory(listen: int, bouncer: int, login: str, seed: int, speed: float) -> Iterator[subprocess.Popen[str]]:
     words = [sys.executable, "-m", "soak.mallory", "--listen", str(listen), "--bouncer", str(bouncer), "--login", login]
-    words += ["--seed", str(seed)]
+    words += ["--seed", str(seed), "--speed", str(speed)]
     process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process

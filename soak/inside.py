@@ -1,8 +1,8 @@
 """`bouncer run` that writes down how it is, twice a second: `python -m soak.inside FIGURES run --config FILE`.
 
 A line of JSON each: seconds, tasks, descriptors, resident KiB, and of the time since: the latest that the loop was, the
-most that its thread has computed in one go, however busy the machine was, and the longest that the garbage collector
-took (ms). Where the loop was when it computed for long is written to FIGURES.late, as stacks.
+most that its thread, and that the garbage collector has computed in one go, however busy the machine was (ms). Where
+the loop was when it computed for long is written to FIGURES.late, as stacks.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _stacks(path: Path) -> None:
 
 
 class Collector:
-    """How long the garbage collector has held everything up, at most, since it was last asked (ms)."""
+    """What the garbage collector has computed in one go, at most, since it was last asked (ms)."""
 
     worst_ms = 0.0
     began = 0.0
@@ -71,9 +71,9 @@ class Collector:
     def heard(cls, phase: str, _info: object) -> None:
         """A callback of the collector."""
         if phase == "start":
-            cls.began = time.monotonic()
+            cls.began = time.thread_time()
         else:
-            cls.worst_ms = max(cls.worst_ms, (time.monotonic() - cls.began) * 1000)
+            cls.worst_ms = max(cls.worst_ms, (time.thread_time() - cls.began) * 1000)
 
 
 def _look(path: Path) -> None:

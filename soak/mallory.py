@@ -44,11 +44,19 @@ class Mallory:
 
     async def run(self) -> None:
         """Until stdin ends."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", self._options.listen)
+        await self.start()
+        await asyncio.to_thread(sys.stdin.read)
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, and send the clients."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._options.listen)
         for number in range(CLIENTS):
             self._group.spawn(self._client(number), name=f"client-{number}")
-        await asyncio.to_thread(sys.stdin.read)
-        server.close()
+
+    async def stop(self) -> None:
+        """Go."""
+        self._server.close()
         await self._group.cancel()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,7 +113,7 @@ class Mallory:
             writer.write(data)
             async with asyncio.timeout(60):
                 await writer.drain()
-            await asyncio.sleep(len(data) / rate)  # the rate
+            await asyncio.sleep(len(data) / rate / self._options.speed)  # the rate
 
     # -- a client
 
@@ -127,7 +135,7 @@ class Mallory:
         caps = " ".join(self._dice.sample(nonsense.CAPS[:9], self._dice.randrange(6)))
         writer.write(f"CAP LS 302\r\nCAP REQ :{caps}\r\n".encode())
         login = f"{name}/net@c{self._dice.randrange(20)}:{password}"
-        writer.write(f"PASS {login}\r\nNICK me\r\nUSER me 0 * :me\r\nCAP END\r\n".encode())
+        writer.write(f"PASS :{login}\r\nNICK me\r\nUSER me 0 * :me\r\nCAP END\r\n".encode())
         if number == 0:  # it goes at once, in the middle of it or not
             async with asyncio.timeout(10):
                 await reader.read(self._dice.choice((1, 500, 20_000)))
@@ -156,6 +164,7 @@ def main() -> None:
     parser.add_argument("--bouncer", type=int, required=True)
     parser.add_argument("--login", required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--speed", type=float, default=1.0, help="times the usual rates")
     mallory = Mallory(parser.parse_args())
     asyncio.run(mallory.run())
     print(json.dumps(dict(mallory.done)))

@@ -48,7 +48,7 @@ def changed(data: bytes, dice: random.Random) -> bytes:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_nearly_sensible_crashes_nothing(name: str) -> None:
-    @settings(max_examples=50 if name in SESSIONS else 150)
+    @settings(max_examples=30 if name in SESSIONS else 80)
     @given(st.sampled_from(CORPUS[name]), st.randoms(use_true_random=True))
     def holds(seed: bytes, dice: random.Random) -> None:
         data = changed(seed, dice)
