@@ -36,7 +36,7 @@ ONLY_IN = {
 }
 SOURCES = sorted(
     path
-    for top in ("bouncer", "web", "benchmarks", "soak", "migrations", "tenant_migrations")
+    for top in ("bouncer", "web", "benchmarks", "fuzz", "soak", "migrations", "tenant_migrations")
     for path in (ROOT / top).rglob("*.py")
 )
 OURS = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"bouncer", "web"}]
