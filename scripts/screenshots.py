@@ -7,6 +7,7 @@ Run it from the checkout with the tools of the tests: `.venv/bin/python scripts/
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import shutil
 import socket
@@ -16,7 +17,7 @@ import tempfile
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,6 +33,7 @@ from bouncer.models.tenant import Channel, Conversation, Message, ServerEvent  #
 from bouncer.service import Service  # noqa: E402
 from bouncer.service.live import Offline  # noqa: E402
 from bouncer.tls import self_signed  # noqa: E402
+from scripts.screenshot_talk import LIVE, LOG, NAME, PEOPLE, ROOMS, TALK, TOPIC  # noqa: E402
 from tests.support.ircd import inspircd, ngircd  # noqa: E402
 
 if TYPE_CHECKING:
@@ -41,46 +43,10 @@ if TYPE_CHECKING:
 
 PICTURES = ROOT / "docs" / "screenshots"
 WIDTHS = {1280: 860, 390: 844}
-NAME, PASSWORD = "ada", "correct horse battery"
-DARK = ("servers", "messages", "chat", "search", "notifications")
+PASSWORD = "correct horse battery"  # noqa: S105 - of a bouncer that lives for a minute
+QUALITY = 82
+"""Of WebP: a third of a PNG's bytes, and no difference to be seen."""
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-PEOPLE = ("grace", "barbara", "ken", "linus", "margaret", "edsger", "donald", "radia", "alan", "katherine", "annie")
-ROOMS = {"#debian": 9, "#python": 7, "#sqlite": 4}
-TOPIC = "\x02bouncer 0.1\x02 is out: https://example.org/news | questions welcome, answers too"
-TALK = (
-    ("grace", "privmsg", "morning! did the nightly build go through?"),
-    (NAME, "privmsg", "yes: 1,204 tests, all green"),
-    ("linus", "join", ""),
-    ("linus", "privmsg", "what is the \x02plan\x02 for \x1dtoday\x1d? I only see https://example.org/plan?week=47"),
-    ("grace", "action", "hands out coffee"),
-    ("margaret", "privmsg", "may I look at the reconnect logic again? It waits minutes where one second would do"),
-    (NAME, "privmsg", "\x0304careful\x03, it has a reason: half of us would come back in the same second"),
-    ("ken", "quit", "Ping timeout: 240 seconds"),
-    ("barbara", "privmsg", "then let it be random. \x11sleep(random() * ceiling)\x11 and done"),
-    ("donald", "notice", "the wiki is read-only until 14:00"),
-    ("edsger", "topic", TOPIC),
-    ("katherine", "privmsg", "I checked the numbers by hand, they are right"),
-    ("grace", "mode", "+v barbara"),
-    ("radia", "privmsg", "of course they are, it is a tree"),
-)  # fmt: skip
-LIVE = (
-    ("radia", "privmsg", "has anybody tried the new bouncer with two clients at once?"),
-    (NAME, "privmsg", "phone and laptop, since last week. Each gets exactly what it missed"),
-    ("ken", "quit", "lunch"),
-    ("katherine", "privmsg", "and the history here in the browser, when neither is at hand: \x1dlovely\x1d"),
-    ("linus", "join", ""),
-    ("linus", "privmsg", f"{NAME}: where do I find the manual?"),
-    (NAME, "privmsg", "linus: https://example.org/bouncer/operating, or \x11/msg BouncerServ help\x11"),
-    ("donald", "notice", "tea is ready"),
-    ("grace", "action", "is on her way"),
-    ("margaret", "privmsg", "one moment, the tests are still running. \x0303All green\x03. Coming!"),
-)  # fmt: skip
-LOG = (
-    ("registered", f"as {NAME}"),
-    ("nick", f"{NAME}: Nickname is already in use; trying {NAME}_"),
-    ("disconnected", "no answer for 120 s"),
-)
 
 
 @dataclass
@@ -316,7 +282,9 @@ def pages(demo: Demo) -> dict[str, str]:
     return {
         **{name: f"/{name}" for name in ("servers", "chat", "history", "clients", "account")},
         **{f"server-{part}": f"{libera}/{part}" for part in ("log", "edit", "delete")},
+        **{f"history-{part}": f"/history/{part}" for part in ("rules", "deletion")},
         **{f"admin-{part}": f"/admin/{part}" for part in ("users", "house", "audit")},
+        "admin-user": "/admin/users/1",
         **{part: f"/account/{part}" for part in ("data", "totp", "password")},
         "server": libera,
         "server-refused": f"/servers/{demo.servers['efnet']}",
@@ -359,8 +327,7 @@ async def signed_in(browser: Browser, url: str, width: int, scheme: str) -> Page
     )
     page = await context.new_page()
     await page.goto("/session/new")
-    if scheme == "light":
-        await page.screenshot(path=PICTURES / f"sign-in-{width}.png")
+    await picture(page, f"sign-in-{suffix_of(width, scheme)}")
     await page.get_by_label("Name or e-mail").fill(NAME)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
@@ -368,12 +335,30 @@ async def signed_in(browser: Browser, url: str, width: int, scheme: str) -> Page
     return page
 
 
+def suffix_of(width: int, scheme: str) -> str:
+    """What the name of a picture ends with: four forms of each page."""
+    return f"{width}-dark" if scheme == "dark" else str(width)
+
+
+async def picture(page: Page, name: str, *, whole: bool = False) -> None:
+    """What is in sight, or the whole page, as a file; Playwright itself writes no WebP."""
+    cdp = await page.context.new_cdp_session(page)
+    options: dict[str, Any] = {"format": "webp", "quality": QUALITY}
+    if whole:
+        size = (await cdp.send("Page.getLayoutMetrics"))["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 12_000), "scale": 1}
+        options |= {"clip": clip, "captureBeyondViewport": True}
+    made = await cdp.send("Page.captureScreenshot", options)
+    await asyncio.to_thread((PICTURES / f"{name}.webp").write_bytes, base64.b64decode(made["data"]))
+    await cdp.detach()
+    print(f"{name}.webp")  # noqa: T201 - a tool for a terminal
+
+
 async def take(page: Page, name: str, path: str, suffix: str) -> None:
     """One picture, of the whole page unless it is a conversation, which is read at its end."""
     await page.goto(path)
     await page.wait_for_timeout(300)
-    await page.screenshot(path=PICTURES / f"{name}-{suffix}.png", full_page=name != "messages", animations="disabled")
-    print(f"{name}-{suffix}.png")  # noqa: T201 - a tool for a terminal
+    await picture(page, f"{name}-{suffix}", whole=name not in ("messages", "conversation", "chat"))
 
 
 async def take_errors(page: Page, suffix: str) -> None:
@@ -384,11 +369,11 @@ async def take_errors(page: Page, suffix: str) -> None:
     await page.get_by_label("Identify by").select_option("sasl-plain")
     await page.get_by_role("button", name="Add server").click()
     await page.locator(".error").first.wait_for()
-    await page.screenshot(path=PICTURES / f"server-refused-form-{suffix}.png", full_page=True)
+    await picture(page, f"server-refused-form-{suffix}", whole=True)
 
 
 async def all_pictures(url: str, demo: Demo, only: Iterable[str]) -> None:
-    """Every page in every width, some in the dark."""
+    """Every page in four forms: wide and narrow, light and dark."""
     wanted = {name: path for name, path in pages(demo).items() if not only or name in only}
     async with async_playwright() as playwright:
         chromium = shutil.which("chromium") or playwright.chromium.executable_path
@@ -396,11 +381,10 @@ async def all_pictures(url: str, demo: Demo, only: Iterable[str]) -> None:
         for scheme in ("light", "dark"):
             for width in WIDTHS:
                 page = await signed_in(browser, url, width, scheme)
-                suffix = f"{width}-dark" if scheme == "dark" else str(width)
+                suffix = suffix_of(width, scheme)
                 for name, path in wanted.items():
-                    if scheme == "light" or name in DARK:
-                        await take(page, name, path, suffix)
-                if scheme == "light" and not only:
+                    await take(page, name, path, suffix)
+                if not only:
                     await take_errors(page, suffix)
                 await page.context.close()
         await browser.close()
