@@ -278,11 +278,9 @@ class Journal:
             queues = deque(sorted(dirty.values(), key=lambda queue: queue.weight))
             dirty.clear()
             while queues:  # who has little does not wait for who has much
-                some = [queues.popleft()]
-                room = TRIP - some[0].weight
-                while queues and queues[0].weight <= room:
+                some, room = [queues.popleft()], TRIP
+                while queues and queues[0].weight <= (room := room - some[-1].weight):
                     some.append(queues.popleft())
-                    room -= some[-1].weight
                 waiting = (queue for queue in some if queue.batches and not queue.writing)
                 jobs = [job for queue in waiting if (job := self._job(queue)) is not None]
                 if jobs:
