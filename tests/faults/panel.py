@@ -37,6 +37,13 @@ class Person:
         assert signed_in.status == 303, signed_in
         return self
 
+    @classmethod
+    async def sign_in(cls, panel: str, user: str) -> Page:
+        """What somebody is shown who signs in and goes away."""
+        person = cls(panel, user)
+        async with person._session:
+            return await person.post("/session", name=user, password=PASSWORD)
+
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:

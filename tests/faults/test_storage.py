@@ -235,6 +235,24 @@ async def test_what_cannot_be_kept_is_counted_and_shown(world: Hurt) -> None:
     assert f"{lost}" in status.out
 
 
+async def test_the_main_database_kept_locked(world: Hurt) -> None:
+    """Who is signed in goes on, who has a client attaches it; signing in in a browser has to wait, and says why."""
+    watcher = await client(world, "healthy", "watcher")
+    async with Person(world.panel, "healthy") as person:
+        with contextlib.closing(sqlite3.connect(world.cli.storage / "main.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            new = await client(world, "healthy", "new")
+            await world.says("healthy", "while main is locked")
+            await heard(watcher, "while main is locked")
+            await heard(new, "while main is locked")
+            assert world.kept("healthy", "while main is locked") == 1
+            assert (await person.page("/servers")).status == 200
+            refused = await Person.sign_in(world.panel, "full")
+            assert (refused.status, "database is locked" in refused.text) == (503, True), refused
+            other.execute("ROLLBACK")
+        assert (await Person.sign_in(world.panel, "full")).status == 303
+
+
 def damage(path: Path) -> None:
     """The pages of the messages and of their indices are noise; nothing of them is in the log any more."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
