@@ -284,41 +284,6 @@ async def since(server_id: int, message_id: int, limit: int, *, events: bool = F
     return await tenant.read(lambda connection: _rows(connection, sql, params))
 
 
-async def newest_id(server_id: int) -> int:
-    """The id of the newest message of the tenant that could be this server's; 0 when there are none."""
-
-    def find(connection: sqlite3.Connection) -> int:
-        row = connection.execute("SELECT max(id) FROM messages WHERE server_id = ?", (server_id,)).fetchone()
-        return int(row[0] or 0)
-
-    return await tenant.read(find)
-
-
-async def receipts(server_id: int) -> dict[str, int]:
-    """Client name -> id of the last message it has acknowledged; that which was here the longest ago comes first."""
-    sql = "SELECT client, message_id FROM delivery_receipts WHERE server_id = ? ORDER BY updated_at"
-    return await tenant.read(lambda connection: dict(connection.execute(sql, (server_id,)).fetchall()))
-
-
-async def markers(server_id: int) -> dict[str, int]:
-    """Folded name -> time (ms) up to which all has been read."""
-    sql = "SELECT folded, time FROM read_markers WHERE server_id = ?"
-    return await tenant.read(lambda db: dict(db.execute(sql, (server_id,)).fetchall()))
-
-
-async def metadata(server_id: int) -> dict[str, dict[str, str]]:
-    """Folded target -> key -> value, as the user's clients have set them."""
-    sql = "SELECT folded, key, value FROM metadata WHERE server_id = ? ORDER BY folded, key"
-
-    def find(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = {}
-        for folded, key, value in connection.execute(sql, (server_id,)):
-            found.setdefault(folded, {})[key] = value
-        return found
-
-    return await tenant.read(find)
-
-
 async def wants_times(client: str) -> bool:
     """Whether clients of that name want times in the text of what is played to them."""
     sql = "SELECT text_timestamps FROM clients WHERE name = ?"

@@ -70,6 +70,8 @@ class Supervisor:
         self._entering: dict[int, Client] = {}
         self._hubs: dict[int, Hub] = {}
         self._by_client: dict[int, LiveUser] = {}
+        self._nudged: set[int] | None = None
+        """Users whose rows were read since the start read those of all; None when all have been brought to life."""
         self.started_at = now_ms()
         self.on_reload: Callable[[], Awaitable[None]] | None = None
         """Reads the configuration again and gives it to `reload`; None where there is no file to read."""
@@ -89,20 +91,29 @@ class Supervisor:
         self.lag.start()
         self.journal.start()
         await self.listeners.follow(self.config)
-        users = [user.id for user in await self.service.users.list() if user.enabled]
+        await self.bring_all()
+
+    async def bring_all(self) -> None:
+        """Bring every enabled user to life; one that is nudged meanwhile follows the newer row."""
+        nudged: set[int] = set()
+        self._nudged = nudged
+        users = await self.service.users.list()
         gate = asyncio.Semaphore(START_AT_ONCE)
 
-        async def begin(user_id: int) -> None:
+        async def begin(user: User) -> None:
             async with gate:
+                if user.id in nudged:
+                    return  # whoever nudged has read a newer row
                 try:
-                    await self.nudge(user_id)
+                    await self._follow(user.id, user)
                 except Exception as error:  # one broken file must not keep the others down
                     if (reason := storage_failure(error)) is None:
-                        log.exception("user %d could not be started", user_id)
+                        log.exception("user %d could not be started", user.id)
                     else:
-                        log.error("user %d could not be started: %s", user_id, reason)
+                        log.error("user %d could not be started: %s", user.id, reason)
 
-        await asyncio.gather(*(begin(user_id) for user_id in users))
+        await asyncio.gather(*(begin(user) for user in users))
+        self._nudged = None
 
     async def stop(self, reason: str) -> None:
         """No new clients, ERROR to those attached, QUIT to the networks, and the journal on disk."""
@@ -255,7 +266,11 @@ class Supervisor:
 
     async def nudge(self, user_id: int) -> None:
         """Rows of this user changed: make live state follow."""
-        row = await self._row(user_id)
+        if self._nudged is not None:
+            self._nudged.add(user_id)
+        await self._follow(user_id, await self._row(user_id))
+
+    async def _follow(self, user_id: int, row: User | None) -> None:
         live = self.users.get(user_id)
         if row is None or not row.enabled:
             if live is not None:

@@ -122,8 +122,9 @@ class Daemon:
         # What is pushed is undone in the opposite order, after a failed start as after a good run.
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._notifier.close)
-            await self._start(stack)
             _tune_collector()
+            await self._start(stack)
+            gc.freeze()  # as above, for what the start has made
             self._notifier.ready(f"listening on {', '.join(self._supervisor.listening)}")
             if self._notifier.watchdog_s is not None:
                 self._tasks.spawn(self._watchdog(self._notifier.watchdog_s), name="watchdog")
@@ -280,7 +281,7 @@ class Daemon:
 
 
 def _tune_collector() -> None:
-    """What is there after the start stays; no collection looks at it again."""
+    """The program itself stays; no collection looks at it again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -10,15 +10,15 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bouncer import history, tenant, vault
 from bouncer import journal_sql as sql
+from bouncer import tenant, vault
 from bouncer.clock import now_ms
 from bouncer.errors import ConnectError, MalformedLineError, UnsafeLineError
 from bouncer.events import Event, ServerState
 from bouncer.irc.message import Message, as_text, serialise
 from bouncer.irc.welcome import burst_messages
 from bouncer.journal import Batch, Change
-from bouncer.network import startup
+from bouncer.network import known, startup
 from bouncer.network.entry import Entry
 from bouncer.network.login import NetworkLogin
 from bouncer.network.rejoin import Rejoin
@@ -59,6 +59,8 @@ class Network(Traffic):
         self._lags: deque[tuple[int, int]] = deque(maxlen=LAGS)
         self._dirty_receipts: dict[str, int] = {}
         self._loaded = False
+        self._attempted = False
+        """Whether the settings may have become old: before the first attempt they have just been read."""
         self._place = 0
         self._refused = False
         self._rejoin = Rejoin(self)
@@ -169,9 +171,11 @@ class Network(Traffic):
                     self._alone(lambda turn: self._close_left("Disconnected", turn))
                     await self._kick.wait()
                     continue
-                await self._refresh()
+                if self._attempted:
+                    await self._refresh()
                 if self._kick.is_set() or not self.settings.enabled:
                     continue  # the row has changed while it was read
+                self._attempted = True
                 reason = await self._attempt()
                 self._lost(reason)
                 if self._refused and self.settings.enabled:
@@ -185,10 +189,10 @@ class Network(Traffic):
         """What the file knows of this server; without it nobody could be played back to."""
         while not self._loaded:
             try:
-                self.receipts = await history.receipts(self.server_id)
-                self.released_id = await history.newest_id(self.server_id)
-                self.markers.load(await history.markers(self.server_id))
-                self.metadata.load(await history.metadata(self.server_id))
+                found = await known.standing(self.server_id)
+                self.receipts, self.released_id = found.receipts, found.newest_id
+                self.markers.load(found.markers)
+                self.metadata.load(found.metadata)
                 self._loaded = True
             except Exception as error:  # noqa: BLE001 - a file that fails must not keep the network away for good
                 self.error = f"the history cannot be read: {error}"

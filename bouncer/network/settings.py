@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
-from bouncer import tenant
-from bouncer.models.tenant import Channel, Preference, Server
+from bouncer.models.tenant import Preference
+from bouncer.network import known
 from bouncer.upstream import ConnectParams
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from bouncer.config import Config
+    from bouncer.models.tenant import Channel, Server
 
 HIGHLIGHT_NICK, HIGHLIGHT_WORDS = "highlight_nick", "highlight_words"
 """Preferences: 1 or 0; a word or phrase a line."""
@@ -111,20 +114,22 @@ def _lasting(params: ConnectParams) -> ConnectParams:
 
 async def load(config: Config) -> list[ServerSettings]:
     """All servers of the current tenant."""
-    async with tenant.session() as session:
-        servers = (await session.scalars(select(Server).order_by(Server.id))).all()
-        live = Channel.auto_join | Channel.joined | Channel.detached | (Channel.notify != "mentions")
-        channels: dict[int, list[Channel]] = {}
-        for channel in await session.scalars(select(Channel).where(live).order_by(Channel.folded)):
-            channels.setdefault(channel.server_id, []).append(channel)
-        called = await highlights(session)
-        return [_settings(row, channels.get(row.id, []), called, config) for row in servers]
+    found = await known.rows()
+    channels: dict[int, list[Channel]] = {}
+    for channel in found.channels:
+        channels.setdefault(channel.server_id, []).append(channel)
+    called = _highlights(found.preferences)
+    return [_settings(row, channels.get(row.id, []), called, config) for row in found.servers]
 
 
 async def highlights(session: AsyncSession) -> Highlights:
     """What the user of this session wants to be called by."""
     rows = await session.execute(select(Preference.name, Preference.value).where(Preference.name.in_(HIGHLIGHTS)))
     stored = {name: value for name, value in rows}  # noqa: C416 - rows are not pairs to mypy
+    return _highlights(stored)
+
+
+def _highlights(stored: Mapping[str, str]) -> Highlights:
     return Highlights(stored.get(HIGHLIGHT_NICK, "1") == "1", tuple(stored.get(HIGHLIGHT_WORDS, "").splitlines()))
 
 

@@ -13,6 +13,7 @@ from bouncer import history
 from bouncer import journal_sql as sql
 from bouncer.journal import ENOUGH_ROWS, Batch, Change, ignore_release
 from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
+from bouncer.network import known
 from bouncer.tenant import read, switch
 from tests.support.journalkit import Kit, add_server
 
@@ -216,7 +217,7 @@ async def test_a_marker_only_moves_forward_on_disk_too(kit: Kit) -> None:
         kit.journal.submit(kit.tenant, Batch(ignore_release, changes=[change]))
     await kit.flush()
     async with switch(kit.tenant):
-        assert await history.markers(kit.server_id) == {"#room": 30}
+        assert (await known.standing(kit.server_id)).markers == {"#room": 30}
 
 
 @pytest.mark.parametrize("what", ["rows", "changes"])
