@@ -5,6 +5,7 @@ https://modern.ircdocs.horse/#casemapping-parameter
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
@@ -39,7 +40,7 @@ class Casemap:
 
         @lru_cache(_REMEMBERED)
         def remembered(text: str) -> str:
-            return text.translate(table)
+            return sys.intern(text.translate(table))  # one name of many rosters is one string
 
         def fold(text: str) -> str:
             return remembered(text) if len(text) <= _LONGEST else text.translate(table)
@@ -76,14 +77,19 @@ def casemap(name: str) -> Casemap:
 
 
 class FoldDict(MutableMapping[str, V]):
-    """A dictionary whose keys are names: found by any spelling, listed in the spelling they were first set with."""
+    """A dictionary whose keys are names: found by any spelling, listed in the spelling they were first set with.
 
-    __slots__ = ("_casemap", "_entries", "_fold")
+    Values stand under the folded name, and a spelling is kept only where it is another: most names of a roster are
+    spelled as they fold, and there are very many of them.
+    """
+
+    __slots__ = ("_casemap", "_fold", "_spellings", "_values")
 
     def __init__(self, mapping: Casemap = RFC1459, items: Iterable[tuple[str, V]] = ()) -> None:
         self._casemap = mapping
         self._fold = mapping.fold
-        self._entries: dict[str, tuple[str, V]] = {}
+        self._values: dict[str, V] = {}
+        self._spellings: dict[str, str] = {}
         for name, value in items:
             self[name] = value
 
@@ -94,77 +100,94 @@ class FoldDict(MutableMapping[str, V]):
 
     def refold(self, mapping: Casemap) -> None:
         """Go over to another mapping; of names that become one, the later entry stays."""
-        entries = self._entries
+        entries = list(self.items())
+        self.clear()
         self._casemap = mapping
         self._fold = mapping.fold
-        self._entries = {mapping.fold(name): (name, value) for name, value in entries.values()}
+        for name, value in entries:
+            self._put(mapping.fold(name), name, value)
+
+    def _put(self, folded: str, name: str, value: V) -> None:
+        """Set it with this spelling, whatever was there."""
+        self._values[folded] = value
+        if name != folded:
+            self._spellings[folded] = name
+        else:
+            self._spellings.pop(folded, None)
 
     def spelled(self, name: str) -> str | None:
         """The spelling under which `name` is kept, None if it is not."""
-        entry = self._entries.get(self._fold(name))
-        return None if entry is None else entry[0]
+        folded = self._fold(name)
+        return self._spellings.get(folded, folded) if folded in self._values else None
 
     def rename(self, old: str, new: str) -> bool:
         """Give the entry of `old` the name `new`, over whatever was there; False if there is no `old`."""
-        entry = self._entries.pop(self._fold(old), None)
-        if entry is None:
+        folded = self._fold(old)
+        if folded not in self._values:
             return False
-        self._entries[self._fold(new)] = (new, entry[1])
+        value = self._values.pop(folded)
+        self._spellings.pop(folded, None)
+        self._put(self._fold(new), new, value)
         return True
 
     def find(self, name: str) -> V | None:
         """The value, or None; `get` without its detour over KeyError, for the hot path."""
-        entry = self._entries.get(self._fold(name))
-        return None if entry is None else entry[1]
+        return self._values.get(self._fold(name))
 
     def has_folded(self, folded: str) -> bool:
         """Whether a name that is folded already is here."""
-        return folded in self._entries
+        return folded in self._values
 
     def folded(self) -> set[str]:
         """All names, folded."""
-        return set(self._entries)
+        return set(self._values)
 
     def absent(self, folded: set[str]) -> set[str]:
         """Those of `folded` (names that are folded already) that are not here; looks at the fewer of the two."""
-        if len(self._entries) < len(folded):
-            folded.difference_update(self._entries)
+        if len(self._values) < len(folded):
+            folded.difference_update(self._values)
             return folded
-        return folded.difference(self._entries)
+        return folded.difference(self._values)
 
     def pop_folded(self, folded: str) -> None:
         """Forget a name that is folded already, if it is here."""
-        self._entries.pop(folded, None)
+        self._values.pop(folded, None)
+        self._spellings.pop(folded, None)
 
     def clear(self) -> None:
         """Forget all."""
-        self._entries.clear()
+        self._values.clear()
+        self._spellings.clear()
 
     def __getitem__(self, name: str) -> V:
-        entry = self._entries.get(self._fold(name))
-        if entry is None:
-            raise KeyError(name)
-        return entry[1]
-
-    def __setitem__(self, name: str, value: V) -> None:
-        folded = self._fold(name)
-        entry = self._entries.get(folded)
-        self._entries[folded] = (name if entry is None else entry[0], value)
-
-    def __delitem__(self, name: str) -> None:
         try:
-            del self._entries[self._fold(name)]
+            return self._values[self._fold(name)]
         except KeyError:
             raise KeyError(name) from None
 
+    def __setitem__(self, name: str, value: V) -> None:
+        folded = self._fold(name)
+        if folded not in self._values and name != folded:
+            self._spellings[folded] = name
+        self._values[folded] = value
+
+    def __delitem__(self, name: str) -> None:
+        folded = self._fold(name)
+        try:
+            del self._values[folded]
+        except KeyError:
+            raise KeyError(name) from None
+        self._spellings.pop(folded, None)
+
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._fold(name) in self._entries
+        return isinstance(name, str) and self._fold(name) in self._values
 
     def __iter__(self) -> Iterator[str]:
-        return (entry[0] for entry in self._entries.values())
+        spellings = self._spellings
+        return (spellings.get(folded, folded) for folded in self._values)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._values)
 
     def __repr__(self) -> str:
         return f"FoldDict({self._casemap.name}, {dict(self.items())!r})"
