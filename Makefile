@@ -33,7 +33,9 @@ format: setup-dev
 	$(PYTHON) -m ruff format
 	$(PYTHON) -m ruff check --fix
 
-bench: setup-dev
+bench:
+	@scripts/system-packages ngircd znc
+	@scripts/setup dev
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 # Half an hour on two cores by default; ARGS="session --minutes 2 --jobs 1" for less, a crash leaves its input here.

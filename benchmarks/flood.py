@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from benchmarks.house import House
+    from benchmarks.house import Home
     from benchmarks.peers import Client
 
 LINES = 20_000
@@ -32,7 +32,7 @@ def talk(count: int, runs: int, *, tags: bool = False) -> list[Figure]:
     with house() as home:
         clients = [home.client(f"bench{number}") for number in range(count)]
         for run in range(runs + 1):
-            wall_s, cpu_s, disk = _talk_once(home, clients, run, tags=tags)
+            wall_s, cpu_s, disk = once(home, clients, run, tags=tags)
             if run:  # the first one warms up
                 rates.append(LINES * count / wall_s)
                 used.append(cpu_s / LINES / (count if count > 5 else 1) * 1e6)
@@ -49,7 +49,8 @@ def talk(count: int, runs: int, *, tags: bool = False) -> list[Figure]:
     return figures
 
 
-def _talk_once(home: House, clients: list[Client], run: int, *, tags: bool) -> tuple[float, float, int]:
+def once(home: Home, clients: list[Client], run: int, *, tags: bool = False) -> tuple[float, float, int]:
+    """One flood, looked at: seconds to the last client, seconds of CPU, bytes written."""
     said = texts(LINES, run)
     home.network.load(tagged(said, run) if tags else spoken(said))
     for client in clients:
@@ -96,7 +97,7 @@ def passing(what: str, lines: Callable[[int], list[str]], runs: int) -> list[Fig
     ]
 
 
-def _pass_once(home: House, clients: list[Client]) -> float:
+def _pass_once(home: Home, clients: list[Client]) -> float:
     for client in clients:
         client.reset()
     cpu = home.quiet_cpu_s()

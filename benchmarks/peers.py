@@ -10,10 +10,11 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from benchmarks.process import DEADLINE_S, connect
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-DEADLINE_S = 120.0
 READ_BYTES = 1 << 20
 CAPS = ("server-time", "message-tags", "batch")
 SHOWN = re.compile(rb"@(?:batch=\S*;)?time=\S*;msgid=(\S+) :\S+ PRIVMSG #bench0 :(.*)\r\n")
@@ -165,20 +166,28 @@ def _serve(pipe: Connection, channels: int, people: int) -> None:
                 served.line(line.decode())
 
 
-class Client:
-    """One attached client. It answers PINGs, counts lines, and keeps what it was sent for `shown`."""
+def hello(login: str, password: str, caps: tuple[str, ...] = ()) -> bytes:
+    """What a client of a bouncer says first; capabilities one by one, as one that is refused takes others along."""
+    wanted = "".join(f"CAP REQ :{name}\r\n" for name in (*CAPS, *caps))
+    return f"CAP LS 302\r\n{wanted}PASS {login}:{password}\r\nNICK a\r\nUSER a 0 * :a\r\nCAP END\r\n".encode()
 
-    def __init__(self, port: int, login: str, password: str, channels: int = 1, caps: tuple[str, ...] = ()) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+
+class Client:
+    """One attached client. It answers PINGs, counts lines, and keeps what it was sent for `shown`.
+
+    `greeting` is what it says first, `last` what it is shown last of all before it is attached.
+    """
+
+    def __init__(self, port: int, greeting: bytes, last: str) -> None:
+        self.socket = connect(port)
         self.lines = 0
         self.asked = 0
         self._rest = b""
         self._chunks: list[bytes] = []
-        hello = f"PASS {login}:{password}\r\nNICK a\r\nUSER a 0 * :a\r\nCAP END\r\n"
-        self.socket.sendall(f"CAP LS 302\r\nCAP REQ :{' '.join([*CAPS, *caps])}\r\n{hello}".encode())
+        self.socket.sendall(greeting)
         self.read_until(b" 001 ")
         self.let_in_at = time.perf_counter()
-        self.read_until(f" 366 alice #bench{channels - 1} ".encode())
+        self.read_until(last.encode())
         self.attached_at = time.perf_counter()
 
     def read(self) -> None:
@@ -196,7 +205,7 @@ class Client:
 
     def read_until(self, mark: bytes) -> None:
         """Read until these bytes have come, perhaps before."""
-        seen = b"".join(self._chunks)
+        seen = self.seen
         while mark not in seen:
             self.read()
             seen = seen[-len(mark) :] + self._chunks[-1]
@@ -206,9 +215,19 @@ class Client:
         self.lines = 0
         self._chunks.clear()
 
+    @property
+    def seen(self) -> bytes:
+        """All that came since `reset`."""
+        return b"".join(self._chunks)
+
+    @property
+    def newest(self) -> bytes:
+        """What the last read brought."""
+        return self._chunks[-1]
+
     def shown(self) -> list[tuple[str, str]]:
         """(msgid, text) of each message since `reset`, in order."""
-        found = SHOWN.findall(b"".join(self._chunks))
+        found = SHOWN.findall(self.seen)
         return [(msgid.decode(), text.decode()) for msgid, text in found]
 
 
@@ -253,11 +272,13 @@ class Watch:
 
 def _watch(pipe: Connection, port: int, login: str, password: str) -> None:
     worst = 0.0
-    link = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    link = connect(port)
     link.sendall(f"PASS {login}:{password}\r\nNICK a\r\nUSER a 0 * :a\r\n".encode())
     came = b""
     while b" 422 " not in came and b" 376 " not in came:
-        came += link.recv(4096)
+        read = link.recv(4096)
+        assert read, f"the bouncer let nobody in: {came!r}"
+        came += read
     while True:
         began = time.perf_counter()
         link.sendall(b"PING x\r\n")

@@ -9,13 +9,14 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.house import PASSWORD, Figure, house
-from benchmarks.peers import DEADLINE_S, Watch, spoken, texts
+from benchmarks.peers import Watch, spoken, texts
+from benchmarks.process import DEADLINE_S
 from bouncer.irc.message import Message
 from bouncer.irc.state import NetworkState
 from bouncer.irc.welcome import names_lines, topic_lines
 
 if TYPE_CHECKING:
-    from benchmarks.house import House
+    from benchmarks.house import Home
     from benchmarks.peers import Client
 
 MISSED, ASKED = 10_000, 1_000
@@ -55,7 +56,7 @@ def playback(runs: int) -> list[Figure]:
     ]
 
 
-def _miss(home: House, run: int) -> list[str]:
+def _miss(home: Home, run: int) -> list[str]:
     """Messages that come while nobody is attached; all of them on disk."""
     said = texts(MISSED, run)
     home.network.load(spoken(said))

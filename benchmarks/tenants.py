@@ -1,115 +1,92 @@
-"""Measures the tenancy layer: tenants made per second, sessions, reads, the journal's hops, memory per open file.
-
-python benchmarks/tenants.py [TENANTS]
-"""
+"""The journal with 1,000 users who each write now and then, of whom 128 files are open at most; in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import tempfile
+import contextlib
+import sqlite3
+import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
+from benchmarks.house import Figure, folder
 from bouncer import vault
-from bouncer.models.tenant import Server
+from bouncer.journal import Batch, Journal, MessageRow
 from bouncer.tenant import Tenants
 
 if TYPE_CHECKING:
-    from bouncer.tenant import Lease
+    from pathlib import Path
 
-INSERT = "INSERT INTO messages (server_id, message_type, content, msgid, time) VALUES (1, 'privmsg', ?, '', ?)"
-ROWS = [("a message of about the usual length, as people write them", number) for number in range(20)]
-
-
-def report(what: str, count: int, wall: float, cpu: float) -> None:
-    print(f"{what:<52} {count / wall:>9,.0f} /s {cpu / count * 1e6:>9,.0f} µs CPU each")
+TENANTS, OPEN, ROUNDS, ROWS = 1_000, 128, 5, 20
+MADE = "INSERT INTO servers (name, address, port, nickname, created_at, updated_at) VALUES ('n', '', 1, '', 0, 0)"
 
 
-def resident_kb() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+def tenants(runs: int) -> list[Figure]:
+    """Rows a second, and how long one user's messages waited at most, while all the others wrote too."""
+    rates, waits = [], []
+    for run in range(runs + 1):
+        with folder() as place:
+            vault.install(vault.Vault(place / "secret.key"))
+            rate, wait = asyncio.run(_write(place / "tenants"))
+            for tenant in range(1, TENANTS + 1):
+                _check(place / "tenants" / f"{tenant}.sqlite3", str(tenant))
+        if run:
+            rates.append(rate)
+            waits.append(wait)
+    what = f"{TENANTS:,} users write now and then, {OPEN} open files"
+    return [
+        Figure(f"{what}: rows/s", ">= 6,000", rates, ",.0f"),
+        Figure("  the longest that one user waited, by the mean of all", "<= 2", waits),
+    ]
 
 
-class Clock:
-    def __init__(self, what: str, count: int) -> None:
-        self.what, self.count = what, count
+async def _write(root: Path) -> tuple[float, float]:
+    """Everybody writes 20 rows, and again when they are stored: rows a second, the longest wait by the mean one."""
+    known = Tenants(root, max_open=OPEN)
+    await known.start()
+    ids = [str(number) for number in range(1, TENANTS + 1)]
+    for tenant in ids:
+        await known.create(tenant)
+        with contextlib.closing(sqlite3.connect(known.path(tenant))) as database, database:
+            database.execute(MADE)
+    journal = Journal(known, live_ms=60_000)
+    journal.start()
+    waits: list[float] = []
 
-    def __enter__(self) -> None:
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
+    def write(tenant: str, number: int) -> None:
+        """The next 20 rows, and when they are stored those after them."""
+        submitted = time.perf_counter()
 
-    def __exit__(self, *_: object) -> None:
-        report(self.what, self.count, time.perf_counter() - self.wall, time.process_time() - self.cpu)
+        def released(_batch: Batch, stored: bool) -> None:
+            assert stored, "a batch was released before it was stored"
+            waits.append(time.perf_counter() - submitted)
+            if number + 1 < ROUNDS:
+                write(tenant, number + 1)
 
+        rows = [_message(tenant, number * ROWS + place) for place in range(ROWS)]
+        journal.submit(tenant, Batch(released, rows=rows))
 
-def write_all(leases: list[Lease]) -> None:
-    for lease in leases:
-        connection = lease.connection_sync()
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(INSERT, ROWS)
-        connection.execute("COMMIT")
-
-
-async def hops(tenants: Tenants, users: list[str]) -> None:
-    """One round of the journal: every tenant writes one batch, as many tenants to a hop as there are leases."""
-
-    async def one(worker: int) -> None:
-        left = [user for user in users if tenants.worker_index(user) == worker]
-        while left:
-            leases = [lease for user in left if (lease := tenants.try_lease(user)) is not None]
-            assert leases
-            await tenants.call(worker, lambda leases=leases: write_all(leases))  # type: ignore[misc] # bound early
-            done = {lease.tenant_id for lease in leases}
-            for lease in leases:
-                lease.release()
-            left = [user for user in left if user not in done]
-
-    await asyncio.gather(*(one(worker) for worker in range(tenants.workers)))
-
-
-async def measure(root: Path, count: int, max_open: int) -> None:
-    tenants = Tenants(root / f"tenants-{max_open}", max_open=max_open)
-    await tenants.start()
-    users = [str(number) for number in range(1, count + 1)]
-    print(f"-- {count} tenants, {max_open} open at most")
-    with Clock("create (from the template, fsync each)", count):
-        for user in users:
-            await tenants.create(user)
-    for user in users:
-        async with tenants.switch(user), tenants.session() as unit, unit.begin():
-            unit.add(Server(name="net", address="irc.example.org", port=6697, nickname="ada"))
-    for state in ("first time", "again"):
-        with Clock(f"session with one select, {state}", count):
-            for user in users:
-                async with tenants.switch(user), tenants.session() as unit:
-                    await unit.scalars(select(Server))
-    with Clock("read() with one select", count):
-        for user in users:
-            async with tenants.switch(user):
-                await tenants.read(lambda connection: connection.execute("SELECT * FROM servers").fetchall())
-    for _ in range(2):
-        with Clock(f"rows through hops, {len(ROWS)} a batch, indexed", count * len(ROWS)):
-            await hops(tenants, users)
-    with Clock("switch, nothing else", count * 10):
-        for user in users * 10:
-            async with tenants.switch(user):
-                pass
-    print(f"{'resident':<52} {resident_kb():>9,} kB")
-    await tenants.close()
+    began = time.perf_counter()
+    for tenant in ids:
+        write(tenant, 0)
+    while len(waits) < TENANTS * ROUNDS:
+        await asyncio.gather(*(journal.flush(tenant) for tenant in ids))
+    took_s = time.perf_counter() - began
+    await journal.close()
+    await known.close()
+    return TENANTS * ROUNDS * ROWS / took_s, max(waits) / statistics.mean(waits)
 
 
-async def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        vault.install(vault.Vault(root / "secret.key"))
-        for max_open in (count, max(1, count // 8)):
-            await measure(root, count, max_open)
+def _message(tenant: str, number: int) -> MessageRow:
+    text = f"user{tenant} n{number} a message of about the usual length, as people write them"
+    msgid = f"{tenant}-{number}"
+    return MessageRow(1, "channel", "#room", "#room", "a!b@c", "privmsg", text, None, msgid, number, own=False)
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def _check(path: Path, tenant: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        stored = [row[0].split()[:2] for row in database.execute("SELECT content FROM messages ORDER BY id")]
+        wanted = [[f"user{tenant}", f"n{number}"] for number in range(ROUNDS * ROWS)]
+        assert stored == wanted, f"the file of user {tenant} has lost, reordered or somebody else's messages"
+        found = database.execute("SELECT count(*) FROM messages_fts WHERE messages_fts MATCH ?", (f"user{tenant}",))
+        assert found.fetchone() == (len(wanted),), "not all are in the index"
