@@ -138,6 +138,16 @@ class FoldDict(MutableMapping[str, V]):
         """Whether a name that is folded already is here."""
         return folded in self._values
 
+    def find_folded(self, folded: str) -> V | None:
+        """`find` for a name that is folded already."""
+        return self._values.get(folded)
+
+    def put_folded(self, folded: str, name: str, value: V) -> None:
+        """Set the value of a name whose folded form is known already."""
+        if folded not in self._values and name != folded:
+            self._spellings[folded] = name
+        self._values[folded] = value
+
     def folded(self) -> set[str]:
         """All names, folded."""
         return set(self._values)
@@ -166,10 +176,7 @@ class FoldDict(MutableMapping[str, V]):
             raise KeyError(name) from None
 
     def __setitem__(self, name: str, value: V) -> None:
-        folded = self._fold(name)
-        if folded not in self._values and name != folded:
-            self._spellings[folded] = name
-        self._values[folded] = value
+        self.put_folded(self._fold(name), name, value)
 
     def __delitem__(self, name: str) -> None:
         folded = self._fold(name)

@@ -84,20 +84,21 @@ class Roster:
 
     def add(self, channel: ChannelState, nick: str, letters: str, userhost: str) -> bool:
         """Somebody is on a channel with these mode letters; whether that is news."""
-        members = channel.members
-        known = members.find(nick)
+        members, users = channel.members, self.users
+        folded = users.casemap.fold(nick)
+        known, seen = members.find_folded(folded), users.has_folded(folded)
         if known is None:
-            full = self._members >= MAX_MEMBERS or (len(self.users) >= MAX_USERS and nick not in self.users)
+            full = self._members >= MAX_MEMBERS or (not seen and len(users) >= MAX_USERS)
             if not nick or full or len(nick) > LONGEST_NAME:
                 return False
             self._members += 1
         if len(userhost) > LONGEST_USERHOST:
             userhost = ""
-        if userhost or nick not in self.users:
-            self.users[nick] = userhost
+        if userhost or not seen:
+            users.put_folded(folded, nick, userhost)
         if known == letters:
             return False
-        members[nick] = letters
+        members.put_folded(folded, nick, letters)
         return True
 
     def see(self, nick: str, userhost: str) -> None:
