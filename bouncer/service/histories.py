@@ -98,10 +98,10 @@ class Histories:
         async with tenant.switch(user_id):
             buffer = await self._buffer(server_id, name) if name else None
             wanted = Wanted(text, sender, server_id, buffer, since_ms, until_ms)
-            while wanted and time.monotonic() < until:
+            while wanted:
                 part = await browse.search(wanted, limit - len(found), below)
                 found, below = [*found, *part.messages], part.below
-                if below is None or len(found) >= limit:
+                if below is None or len(found) >= limit or time.monotonic() >= until:
                     break
         return Found(found[::-1], below if len(found) < limit else None)
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bouncer import tasks, tenant
+from bouncer import browse, tasks, tenant
 from bouncer.clock import now_ms
 from bouncer.models.main import Session
 from bouncer.models.tenant import Channel, Message, ServerEvent
+from bouncer.service import histories
 from bouncer.service.bouncerserv import BouncerServ
 from tests.support.certificates import self_signed
 from tests.support.network import ScriptedNetwork
@@ -163,6 +164,25 @@ async def test_search_takes_days_and_beginnings_as_the_panel_does(
         said = await say(serv, bob, f"history search {words}")
         assert [line.split()[-1] for line in said if "grace" in line] == found, words
     assert "2026-" in (await say(serv, bob, "history search x --since yesterday"))[0]
+
+
+async def test_a_search_that_takes_too_long_says_so(
+    serv: BouncerServ, service: Service, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await service.servers.add(bob.id, {"name": "net", "address": "irc.example.org"})
+    async with tenant.switch(bob.id), tenant.session() as session:
+        for number in range(3):
+            session.add(Message(server_id=row.id, target="", sender="s", message_type="notice", msgid=str(number),
+                                content=f"quick {number}", time=number + 1))  # fmt: skip
+            await session.flush()
+        await session.commit()
+    monkeypatch.setattr(browse, "FIRST_WINDOW", 1)
+    monkeypatch.setattr(browse, "SEARCH_S", 0.0)
+    assert [line[-1] for line in await say(serv, bob, "history search quick")] == ["0", "1", "2"]
+    monkeypatch.setattr(histories, "SEARCH_S", 0.0)
+    said = await say(serv, bob, "history search quick")
+    assert said[0].endswith("quick 2")
+    assert said[1:] == ["there was not time to look at all of it: say where, or between which days"]
 
 
 async def test_admins_see_the_trail_listeners_backups_and_invitations(serv: BouncerServ, alice: User) -> None:
