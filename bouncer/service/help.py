@@ -44,9 +44,7 @@ HELP = {
         "token create [NAME] - an app password for the client NAME (the part after @ in its login), shown once",
         "token list - without the passwords; token revoke ID|NAME",
     ),
-    "browser": (
-        "browser list - where you are signed in to the panel; browser end ID|all - sign out there",
-    ),
+    "browser": ("browser list - where you are signed in to the panel; browser end ID|all - sign out there",),
     "certfp": (
         "certfp generate [--anew] - make a certificate for a network to know you by; then tell its services",
         "certfp show - its fingerprint and the command for services; certfp remove",

@@ -44,7 +44,10 @@ def test_public_userhost_vectors(vector: dict[str, Any]) -> None:
     assert Message("PING", source=source).nick == atoms.get("nick", "")
 
 
-@pytest.mark.parametrize("line", [b"", b" ", b":", b":only.source", b"@only=tags", b"@a=b :source", b"@a :s  ", b"@a @b PRIVMSG x", b":s :x y"])
+@pytest.mark.parametrize(
+    "line",
+    [b"", b" ", b":", b":only.source", b"@only=tags", b"@a=b :source", b"@a :s  ", b"@a @b PRIVMSG x", b":s :x y"],
+)
 def test_a_line_without_a_command_is_malformed(line: bytes) -> None:
     with pytest.raises(MalformedLineError):
         Message.parse(line)

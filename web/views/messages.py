@@ -132,7 +132,7 @@ async def _page(
         | await _frame(request, place)
         | {
             "people_open": request.cookies.get("people") != "0",
-        "bouncerserv": is_bouncerserv(place.name),
+            "bouncerserv": is_bouncerserv(place.name),
             "placed": any(name in request.query for name in ("before", "after", "around", "day")),
             "read": messages[-1].time if waits else None,
             "nonce": secrets.token_urlsafe(9),
