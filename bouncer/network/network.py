@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections import deque
 from dataclasses import replace
@@ -22,7 +21,7 @@ from bouncer.network import known, startup
 from bouncer.network.entry import Entry
 from bouncer.network.login import NetworkLogin
 from bouncer.network.rejoin import Rejoin
-from bouncer.network.settings import load
+from bouncer.network.settings import load, remembered
 from bouncer.network.traffic import Traffic
 from bouncer.upstream import Backoff, Upstream
 
@@ -286,7 +285,7 @@ class Network(Traffic):
         self.error = ""
         self._place = 0
         self._enter("connected")
-        self._remember()
+        self.keep(remembered(self.server_id, self.nick, self.state.isupport.dump(), self.cap_values, self.server_name))
         self.event("registered", f"as {as_text(self.nick)}")
         self.on_capabilities()
         self._fanout.network_is_up()
@@ -294,13 +293,6 @@ class Network(Traffic):
         self.presence.registered()
         self.keeper.registered()
         self.owner.group.spawn(self._begin(self.upstream), name=f"begin-{self.tenant_id}-{self.server_id}")
-
-    def _remember(self) -> None:
-        """Keep what clients that attach before the next connection is up are told of the network."""
-        known = as_text(json.dumps(self.state.isupport.dump()))
-        caps = as_text(json.dumps(self.cap_values))
-        values = (as_text(self.nick), known, caps, self.server_name, self.server_id)
-        self._submit(Batch(lambda _batch, _stored: None, changes=[Change(sql.SERVER_KNOWN, values)]))
 
     async def _begin(self, upstream: Upstream | None) -> None:
         """Say what the user wants said first, then join."""

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
 
+from bouncer import journal_sql as sql
+from bouncer.irc.message import as_text
+from bouncer.journal import Change
 from bouncer.models.tenant import Preference
 from bouncer.network import known
 from bouncer.upstream import ConnectParams
@@ -97,6 +100,12 @@ class ServerSettings:
     def caps(self) -> dict[str, str]:
         """Capabilities as last granted by the network, with their values."""
         return {name: str(value) for name, value in _object(self.known_caps).items()}
+
+
+def remembered(server_id: int, nick: str, isupport: object, caps: object, server_name: str) -> Change:
+    """What clients that attach before the next connection is up are told of the network."""
+    values = (as_text(nick), as_text(json.dumps(isupport)), as_text(json.dumps(caps)), server_name, server_id)
+    return Change(sql.SERVER_KNOWN, values)
 
 
 def _object(text: str) -> dict[str, Any]:
