@@ -55,6 +55,11 @@ class Passwords:
         """
         return await self._run(lambda: self._check(stored, _encode(password)))
 
+    def room(self) -> None:
+        """Raise RefusedError when too many wait."""
+        if self._pending >= self._bound:
+            raise RefusedError("too many people are signing in at once; try again in a moment")
+
     def needs_rehash(self, stored: str) -> bool:
         """Whether `stored` was made at another cost than today's: hash again after a successful `verify`."""
         try:
@@ -88,8 +93,7 @@ class Passwords:
             return False
 
     async def _run(self, job: Callable[[], T]) -> T:
-        if self._pending >= self._bound:
-            raise RefusedError("too many people are signing in at once; try again in a moment")
+        self.room()
         future = self._pool.submit(job)
         self._pending += 1
         try:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bouncer.clock import now_ms
 from bouncer.errors import ConflictError, InvalidError, NotFoundError, TenantDoesNotExistError
+from bouncer.irc.message import as_text
 from bouncer.models.main import Session, User
 from bouncer.passwords import Passwords, one_time_password
 from bouncer.service import checks
@@ -233,7 +234,9 @@ class Users:
 
         `address` is the peer's IP address, "" for a unix socket. Raises RefusedError while too many attempts failed.
         """
+        who = as_text(who)  # what is no text is nobody's name
         async with attempt(self.throttle, who, address) as verdict:
+            self.passwords.room()  # before the database is asked: a flood is turned away for nothing
             async with self._main.session() as session:
                 matches = User.name == who if "@" not in who else User.email == who.lower()
                 user: User | None = await session.scalar(select(User).where(matches))
