@@ -22,9 +22,9 @@ from bouncer.irc.authentication import SaslLines
 from bouncer.irc.supported import UNBOUND, UNBOUND_LINE, in_batches
 from bouncer.irc.welcome import channels_burst, registration_burst
 from bouncer.journal import Change
-from bouncer.network import settings
+from bouncer.network import names, settings
 from bouncer.network.attachment import Attachment
-from bouncer.network.network import MAX_NAMES, Network
+from bouncer.network.network import Network
 from bouncer.tasks import Group
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class LiveUser:
         if client.away and not attachment.background:
             network.presence.declare(client.away)
         seen = Change(sql.CLIENT_SEEN, (client.name, now_ms(), now_ms(), client.address))
-        network.keep(seen, Change(sql.CLIENTS_TRIM, (MAX_NAMES,)))
+        network.keep(seen, Change(sql.CLIENTS_TRIM, (names.MAX_NAMES,)))
         client.update_caps(network.cap_values)
         self._tell_what_waits(client)
         client.tasks.spawn(self._catch_up(attachment, client), name=f"playback-{client.id}")

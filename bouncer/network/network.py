@@ -17,7 +17,7 @@ from bouncer.events import Event, ServerState
 from bouncer.irc.message import Message, as_text, serialise
 from bouncer.irc.welcome import burst_messages
 from bouncer.journal import Batch, Change
-from bouncer.network import known, startup
+from bouncer.network import known, names, startup
 from bouncer.network.entry import Entry
 from bouncer.network.login import NetworkLogin
 from bouncer.network.rejoin import Rejoin
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_NAMES = 1_000
-"""Client names whose place in the history is kept, for each server."""
 LAGS = 240
 """Measurements of the lag that are kept for the panel: four hours at one a minute."""
 
@@ -416,21 +414,12 @@ class Network(Traffic):
         """A client name has everything up to that message; on its way to the file at once, never going back."""
         known = self.receipts.pop(client, None)
         self.receipts[client] = max(message_id, known or 0)
-        if known is None and len(self.receipts) > MAX_NAMES:
-            self._forget_a_name()
+        if words := names.keep_within(self):
+            self._tell(words)
         if known is None or message_id > known:
             if not self._dirty_receipts:
                 asyncio.get_running_loop().call_soon(self.save_receipts)
             self._dirty_receipts[client] = message_id
-
-    def _forget_a_name(self) -> None:
-        """Too many: the one that was here the longest ago is new when it comes again. A client may make names up."""
-        here = {attachment.client.name for attachment in self.attachments}
-        oldest = next((name for name in self.receipts if name not in here), None)
-        if oldest is not None:
-            self.forget_receipt(oldest)
-            self.keep(Change(sql.RECEIPT_REMOVE, (self.server_id, as_text(oldest))))
-            self._tell(f"More than {MAX_NAMES} client names: {oldest or 'the one without a name'} is forgotten")
 
     def forget_receipt(self, client: str) -> None:
         """This client name is as one that was never here."""

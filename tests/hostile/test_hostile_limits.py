@@ -18,8 +18,7 @@ from bouncer.irc.message import Message
 from bouncer.models.main import AuditEntry
 from bouncer.models.tenant import Channel, ClientName, DeliveryReceipt, ServerEvent
 from bouncer.network import attachment as attachments
-from bouncer.network import barriers, markers, metadata, monitor, outgoing, traffic
-from bouncer.network import network as networks
+from bouncer.network import barriers, markers, metadata, monitor, names, outgoing, traffic
 from bouncer.network.entry import Entry
 from bouncer.service import audit, downloads, trials
 from bouncer.service.fields import new_server, server_fields
@@ -161,8 +160,7 @@ async def test_metadata_without_end_is_refused(
 async def test_of_made_up_client_names_the_oldest_are_forgotten_and_that_is_told(
     house: House, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(networks, "MAX_NAMES", 3)
-    monkeypatch.setattr("bouncer.live_user.MAX_NAMES", 3)
+    monkeypatch.setattr(names, "MAX_NAMES", 3)
     peer = await on_room(house, network, caps=UPSTREAM)
     await peer.send(":friend!f@h PRIVMSG #Room :hello")
     await peer.barrier()
