@@ -10,7 +10,7 @@ import contextlib
 import os
 import resource
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -33,6 +33,10 @@ LIVE_MS = 400
 ROWS = 1_000
 """Messages that may wait."""
 USERS = ("healthy", "locked", "full", "moved", "replaced", "damaged", "flooded")
+ACKNOWLEDGED = (
+    "SELECT 1 FROM delivery_receipts WHERE client = 'desk' AND message_id >= "
+    "(SELECT id FROM messages WHERE content = 'second')"
+)
 KEPT = "SELECT count(*) FROM messages WHERE content = ?"
 
 
@@ -49,8 +53,12 @@ class Hurt(World):
 
     def kept(self, user: str, text: str) -> int:
         """How often that is in the user's file."""
+        return int(self.rows(user, KEPT, text)[0][0])
+
+    def rows(self, user: str, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        """What SQLite reads in the user's file while it is being written."""
         with contextlib.closing(sqlite3.connect(f"file:{self.path(user)}?mode=ro", uri=True)) as connection:
-            return int(connection.execute(KEPT, (text,)).fetchone()[0])
+            return connection.execute(sql, params).fetchall()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -141,6 +149,11 @@ async def test_a_file_that_another_process_keeps_locked(world: Hurt) -> None:
         await the_panel_says(world, "locked", FAILS)
         other.execute("ROLLBACK")
     await recovers(world, "locked", watcher)
+    async with asyncio.timeout(DEADLINE_S):
+        while not world.rows("locked", ACKNOWLEDGED):  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.05)
+    again = await client(world, "locked")
+    assert not again.shown, "it has acknowledged what it was shown before that was stored"
 
 
 async def test_a_full_disk(world: Hurt) -> None:
