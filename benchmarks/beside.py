@@ -152,6 +152,8 @@ def flood(count: int, runs: int, ways: Sequence[str]) -> list[Beside]:
     rates, used, written, busy = _empty(ways), _empty(ways, direct=False), _empty(ways, direct=False), _empty(ways)
     with stages(ways, 1) as found:
         attached = {one.way: [one.client("u0", f"c{number}") for number in range(count)] for one in found}
+        for clients in attached.values():
+            _settle(clients)  # each has been told of those who came after it
         for run in range(runs + 1):
             said = texts(FLOOD, run)
             for one in found:

@@ -31,7 +31,7 @@ def playback(runs: int) -> list[Figure]:
     times, worst, idle = [], [], []
     with house() as home:
         first = home.client("phone")
-        _acknowledge(first)
+        acknowledge(first)
         first.socket.close()
         for run in range(runs + 1):
             said = _miss(home, run)
@@ -46,7 +46,7 @@ def playback(runs: int) -> list[Figure]:
                 times.append(took_ms)
                 worst.append(worst_ms)
                 idle.append(idle_ms)
-            _acknowledge(client)
+            acknowledge(client)
             assert [text for _, text in client.shown()] == said, "not what was missed"
             client.socket.close()
     return [
@@ -71,7 +71,7 @@ def _miss(home: Home, run: int) -> list[str]:
     return said
 
 
-def _acknowledge(client: Client) -> None:
+def acknowledge(client: Client) -> None:
     """Answer what the bouncer asks, until it asks no more."""
     while select.select([client.socket], [], [], QUIET_S)[0]:
         client.read()
@@ -83,7 +83,7 @@ def chathistory(runs: int) -> list[Figure]:
     with house() as home:
         _miss(home, 1)
         client = home.client("reader", "draft/chathistory")
-        _acknowledge(client)
+        acknowledge(client)
         for run in range(4 * runs + 1):
             client.reset()
             began = time.perf_counter()
