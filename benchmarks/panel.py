@@ -161,10 +161,10 @@ async def first_load(http: aiohttp.ClientSession, url: str, path: str) -> int:
     """Bytes of a page and of everything it asks for, as they are sent."""
     async with http.get(url + path) as answer:
         html = await answer.read()
-    total = len(html)
+        total = int(answer.headers["Content-Length"])
     for address in set(re.findall(r'"(/static/[^"]*)"', html.decode())):
         async with http.get(url + address) as answer:
-            total += len(await answer.read())
+            total += int(answer.headers["Content-Length"])
     return total
 
 

@@ -85,8 +85,9 @@ async def test_a_day_on_the_phone(chat: Chat) -> None:
 async def test_from_signing_in_to_the_next_conversation_without_a_mouse(chat: Chat) -> None:
     await chat.enter("#other")
     context = await chat.chromium.new_context(base_url=chat.url, viewport={"width": 1280, "height": 844})
-    page, keys = await context.new_page(), None
+    page, complaints = await context.new_page(), list[str]()
     keys = page.keyboard
+    page.on("console", lambda words: complaints.append(words.text) if words.type in ("error", "warning") else None)
     await page.goto("/channels/1/messages")
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     for _ in range(6):
@@ -133,6 +134,7 @@ async def test_from_signing_in_to_the_next_conversation_without_a_mouse(chat: Ch
         seen.add(await page.evaluate(name))
         await keys.press("Shift+Tab")
     assert {"scroll", "Search here", "More", "People", "#Room"} <= seen
+    assert complaints == []
     await context.close()
 
 

@@ -178,7 +178,7 @@ addEventListener("pagehide", hush);
 addEventListener("pageshow", listen);
 addEventListener("submit", (event) => {
   // Not disabled at once: the button's own value is part of what is sent.
-  if (event.defaultPrevented) return;
+  if (event.defaultPrevented || event.target.method === "dialog") return; // a sheet is closed again and again
   setTimeout(() => event.target.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
 });
 // What was typed and not sent stays in this browser only as long as one is signed in.
