@@ -19,6 +19,8 @@ MERGE_PAGES = 16
 """Of the index, worked on in one go."""
 FREE_PAGES = 100
 """Given back to the file system in one go."""
+LOG_PAGES, USUAL_LOG_PAGES = 16_000, 1_000
+"""Of the write-ahead log, after which the writing connection writes them back itself; see `write_back`."""
 LATE_DAYS = 7
 """Reactions said so long after what they are about go with it."""
 
@@ -63,6 +65,7 @@ def delete_some(
         "DELETE FROM messages WHERE id IN (SELECT id FROM messages "  # noqa: S608 - constants and placeholders
         f"WHERE {condition} ORDER BY time, id LIMIT ?)"
     )
+    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         count = connection.execute(sql, [*values, most]).rowcount
@@ -143,11 +146,17 @@ def free_some(connection: sqlite3.Connection) -> bool:
 
 def empty_log(connection: sqlite3.Connection) -> bool:
     """Write what is in the write-ahead log to the file and cut the log off; False while a reader needs it."""
+    connection.execute(f"PRAGMA wal_autocheckpoint={USUAL_LOG_PAGES}")
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError:  # locked
         return False
     return not busy
+
+
+def write_back(connection: sqlite3.Connection) -> None:
+    """Write the log to the file, on a connection and a thread of its own: nobody's commit waits for the disk then."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
 def rebuild(connection: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ Call inside `tenant.switch`. Between two portions others have their turn for as 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from functools import partial
@@ -20,12 +21,15 @@ from bouncer.pruning import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 T = TypeVar("T")
 
 BUDGET_S = 0.02
 """What one portion may take; the next is halved when it took longer, doubled when it took less than half."""
-FIRST_PORTION, SMALLEST_PORTION, LARGEST_PORTION = 100, 10, 2_000
+FIRST_PORTION, SMALLEST_PORTION, LARGEST_PORTION = 100, 10, 1_000
+LOG_BYTES = 2_000_000
+"""Of the write-ahead log, from which on it is written back between two portions."""
 LOG_TRIES, LOG_WAIT_S = 20, 0.25
 """How often the log is tried to be cut off while readers need it."""
 MAX_ID = 2**63 - 1
@@ -61,6 +65,7 @@ async def remove(span: Span, also: Callable[[sqlite3.Connection, int], bool] | N
         took = time.monotonic() - began
         portion = max(SMALLEST_PORTION, portion // 2) if took > BUDGET_S else portion
         portion = min(LARGEST_PORTION, portion * 2) if took < BUDGET_S / 2 else portion
+        await _write_back()
         if count < size:
             break
         await asyncio.sleep(took)
@@ -108,5 +113,19 @@ async def _portion(function: Callable[[sqlite3.Connection], T]) -> T:
     """One short piece of work, then a pause of the same length."""
     began = time.monotonic()
     outcome = await tenant.write(function)
-    await asyncio.sleep(time.monotonic() - began)
+    took = time.monotonic() - began
+    await _write_back()
+    await asyncio.sleep(took)
     return outcome
+
+
+async def _write_back() -> None:
+    """Keep the write-ahead log short without anybody's commit waiting for that."""
+    path = tenant.path(tenant.current())
+    if await asyncio.to_thread(_size, path.with_name(f"{path.name}-wal")) > LOG_BYTES:
+        with contextlib.suppress(sqlite3.Error):
+            await tenant.rebuild(tenant.current(), pruning.write_back)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
