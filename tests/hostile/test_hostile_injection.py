@@ -53,7 +53,7 @@ def one_line(value: object) -> bool:
     return not any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in str(value))
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(st.sampled_from(FIELDS), texts)
 def test_a_field_is_stored_as_it_was_typed_or_refused_beside_its_name(field: str, text: str) -> None:
     raw = {**BASE, field: text}
@@ -81,14 +81,14 @@ def test_a_field_is_stored_as_it_was_typed_or_refused_beside_its_name(field: str
         assert Message.parse(f"X {written}".encode()).raw.count(b"\n") == 0
 
 
-@settings(max_examples=60, suppress_health_check=SHARED)
+@settings(max_examples=25, suppress_health_check=SHARED)
 @given(text=texts)
 async def test_words_of_a_search_are_words(service: Service, bob: User, text: str) -> None:
     with suppress(BouncerError):
         assert (await service.histories.search(bob.id, text)).messages == []
 
 
-@settings(max_examples=25, suppress_health_check=SHARED)
+@settings(max_examples=10, suppress_health_check=SHARED)
 @given(text=texts)
 async def test_names_tokens_fingerprints_and_addresses_are_found_or_refused(
     service: Service, bob: User, text: str
@@ -119,7 +119,7 @@ def serv(service: Service) -> BouncerServ:
 # -- BouncerServ -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, suppress_health_check=SHARED)
+@settings(max_examples=20, suppress_health_check=SHARED)
 @given(option=st.sampled_from(["--realname", "--away-message", "--quit-message"]), text=irc_texts, quoted=st.booleans())
 async def test_bouncerserv_stores_what_it_is_told_or_says_why_not(
     service: Service, serv: BouncerServ, bob: User, option: str, text: str, *, quoted: bool
@@ -140,7 +140,7 @@ async def test_bouncerserv_stores_what_it_is_told_or_says_why_not(
     assert len(await service.servers.list(bob.id)) == 1
 
 
-@settings(max_examples=40, suppress_health_check=SHARED)
+@settings(max_examples=20, suppress_health_check=SHARED)
 @given(text=irc_texts)
 async def test_bouncerserv_answers_anything_in_lines(serv: BouncerServ, bob: User, text: str) -> None:
     answer = await serv.handle(bob.id, text, server=None)
@@ -192,7 +192,7 @@ class Lines:
         self.lines.append(f"{done}/{total} {what}")
 
 
-@settings(max_examples=120, suppress_health_check=SHARED)
+@settings(max_examples=60, suppress_health_check=SHARED)
 @given(command=st.sampled_from(COMMANDS), text=texts, secret=texts)
 async def test_words_of_the_command_line_do_what_they_say_or_are_refused_in_one_line(
     service: Service, alice: User, bob: User, command: tuple[str, ...], text: str, secret: str
@@ -250,7 +250,7 @@ def test_a_line_of_the_shell_is_one_command_whatever_is_in_it(shell_folder: Path
     assert done.stderr == b""
 
 
-@settings(max_examples=60, suppress_health_check=SHARED)
+@settings(max_examples=25, suppress_health_check=SHARED)
 @given(words=st.lists(texts, max_size=4), secret=texts)
 async def test_the_control_socket_hands_on_what_it_was_given_and_answers_once(
     tmp_path: Path, words: list[str], secret: str
@@ -281,7 +281,7 @@ def test_what_is_cut_into_lines_holds_no_line_end(data: bytes) -> None:
     assert not any(b"\n" in line for line in LineBuffer(4096).feed(data))
 
 
-@settings(max_examples=40, suppress_health_check=SHARED)
+@settings(max_examples=20, suppress_health_check=SHARED)
 @given(text=texts)
 async def test_an_export_has_one_line_for_one_message(service: Service, bob: User, tmp_path: Path, text: str) -> None:
     server = await _net(service, bob)

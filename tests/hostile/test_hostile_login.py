@@ -54,7 +54,7 @@ async def test_each_attempt_is_one_hash_of_the_same_cost_whoever_is_named(
     assert len(set(hashed)) == 1, "the same memory and passes"
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(name=texts, password=texts)
 async def test_nonsense_signs_nobody_in_and_breaks_nothing(
     service: Service, alice: User, name: str, password: str
