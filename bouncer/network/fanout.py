@@ -100,6 +100,8 @@ class FanOut:
         nick = self._network.state.nick
         for attachment in self._network.attachments:
             if attachment in shown:
+                if not attachment.holding:
+                    attachment.wrote(max(ids))  # it had the lines before; now there is something to acknowledge
                 continue
             if attachment.holding:
                 attachment.hold(entries, ids)

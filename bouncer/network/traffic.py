@@ -103,9 +103,6 @@ class Traffic(Replies):
         if not batch.rows:
             return  # given up
         self.released_id = max(self.released_id, *batch.ids)
-        for attachment in shown.intersection(self.attachments):
-            if not attachment.holding:
-                attachment.wrote(max(batch.ids))  # it had the lines before; now there is something to acknowledge
         missed = [entry for entry in entries if entry.talk and entry.row >= 0 and batch.ids[entry.row] > 0]
         if missed:
             self._fanout.catch_up(missed, batch.ids, shown)
