@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PEOPLE = 5_000
-CHANNELS = 40
+CHANNELS = 8
 
 
 def _each(text: str) -> tuple[str, ...]:
