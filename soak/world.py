@@ -125,8 +125,10 @@ class World:
         for user in self.ids:
             place = f"{self.network.host} --port {self.network.port} --no-tls --nick {user} --join '{CHANNEL}'"
             words.append(f"server add {user} net {place}")
-        done = self.cli("shell", stdin="\n".join(words) + "\n")
-        assert done.code == 0 and "ERR" not in done.out, done  # noqa: PT018 - one thing
+        shell = self.cli.start("shell", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        out, _ = shell.communicate("\n".join(words) + "\n", timeout=DEADLINE_S)
+        assert shell.returncode == 0, out
+        assert "ERR" not in out
 
     async def _script(self, peer: Peer) -> None:
         """A plain network for whoever comes; the nick tells which user it is."""
