@@ -12,7 +12,7 @@ from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.commands.bouncer import NETWORKS, find
 from bouncer.database import storage_failure
-from bouncer.downstream import Client
+from bouncer.downstream import Admission, Client
 from bouncer.entrance import Entrance
 from bouncer.errors import CommandError, RefusedError
 from bouncer.events import ClientInfo, Hub, LiveStatus, ServerState, Trouble
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bouncer.config import Config
     from bouncer.database import MainDatabase
-    from bouncer.downstream import Admission, Challenge, Drop
+    from bouncer.downstream import Challenge, Drop
     from bouncer.events import Reply
     from bouncer.gate import Ticket
     from bouncer.irc.entering import Attempt, Login, Onward
@@ -47,6 +47,8 @@ BROADCAST_BYTES = 400
 """Text in one line of a broadcast."""
 START_AT_ONCE = 20
 """Users whose files are opened side by side at the start."""
+AWAKE_S = 10.0
+"""How long a client waits for its user while a start is under way."""
 SETTLE_S = 1.5
 """How long after its login a client waits for a network of which nothing is known; 001 comes within 2 s."""
 
@@ -102,18 +104,21 @@ class Supervisor:
 
         async def begin(user: User) -> None:
             async with gate:
-                if user.id in nudged:
-                    return  # whoever nudged has read a newer row
-                try:
-                    await self._follow(user.id, user)
-                except Exception as error:  # one broken file must not keep the others down
-                    if (reason := storage_failure(error)) is None:
-                        log.exception("user %d could not be started", user.id)
-                    else:
-                        log.error("user %d could not be started: %s", user.id, reason)
+                if user.id not in nudged:  # else whoever nudged has read a newer row
+                    await self._begin(user.id, self._follow(user.id, user))
 
         await asyncio.gather(*(begin(user) for user in users))
         self._nudged = None
+
+    async def _begin(self, user_id: int, following: Awaitable[None]) -> None:
+        """Bring one user to life; a broken file must not keep others down."""
+        try:
+            await following
+        except Exception as error:
+            if (reason := storage_failure(error)) is None:
+                log.exception("user %d could not be started", user_id)
+            else:
+                log.error("user %d could not be started: %s", user_id, reason)
 
     async def stop(self, reason: str) -> None:
         """No new clients, ERROR to those attached, QUIT to the networks, and the journal on disk."""
@@ -161,11 +166,20 @@ class Supervisor:
 
     async def log_in(self, client: Client, attempt: Attempt) -> Admission:
         """Check a login."""
-        return await self.entrance.log_in(client, attempt)
+        return await self._awake(await self.entrance.log_in(client, attempt))
 
     async def exchange(self, client: Client, data: bytes) -> Challenge | Admission:
         """Go on with a SCRAM exchange."""
-        return await self.entrance.exchange(client, data)
+        step = await self.entrance.exchange(client, data)
+        return await self._awake(step) if isinstance(step, Admission) else step
+
+    async def _awake(self, admission: Admission) -> Admission:
+        """While a start brings everybody to life, who comes for somebody has them brought to life first."""
+        if self._nudged is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AWAKE_S):
+                    await self._begin(admission.user_id, self.nudge(admission.user_id))
+        return admission
 
     async def offers(self, client: Client, login: Login) -> tuple[Mapping[str, str], Sequence[str]]:
         """What a client is told before it is registered: as the network is now, else as it was last known."""

@@ -96,3 +96,31 @@ async def test_a_user_disabled_while_the_start_is_under_way_stays_away(
     go_on.set()
     await starting
     assert user not in supervisor.users
+
+
+async def test_who_comes_while_a_start_is_under_way_finds_their_networks(
+    house: House, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart everybody's clients are back before everybody's networks are."""
+    supervisor = house.supervisor
+    await house.user("alice")
+    await house.server("alice", network, channels="#room")
+    await (await network.accept()).welcome()
+    users = await supervisor.service.users.list()
+    await supervisor.forget(house.ids["alice"], "a start begins")
+    listed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> object:
+        listed.set()
+        await go_on.wait()
+        return users
+
+    monkeypatch.setattr(supervisor.service.users, "list", slowly)
+    starting = asyncio.ensure_future(supervisor.bring_all())  # noqa: TID251 - as above
+    await listed.wait()
+    client = await house.client("alice/net")
+    await client.until(" 001 ")
+    go_on.set()
+    await starting
+    assert [one.name for one in supervisor.clients(house.ids["alice"])] == [""]
+    assert len(supervisor.users[house.ids["alice"]].networks) == 1
