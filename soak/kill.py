@@ -116,8 +116,12 @@ async def _when_marked(world: World, process: subprocess.Popen[str]) -> None:
     client = world.dice.choice(clients)
     before = dict(client.ledger.markers)
     await client.until(lambda client: bool(client.shown))
-    client.mark_read()
-    await client.until(lambda client: client.ledger.markers != before)
+
+    def moved(client: Witness) -> bool:
+        client.mark_read()  # with each line, as another client may have been further
+        return client.ledger.markers != before
+
+    await client.until(moved)
 
 
 async def _when_starting(world: World, process: subprocess.Popen[str]) -> None:
