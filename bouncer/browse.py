@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer import tenant
-from bouncer.history import CONVERSATION_TYPES, Buffer, Filter, Position, StoredMessage, read_page
+from bouncer.history import CONVERSATION_TYPES, Buffer, Filter, Position, StoredMessage, read_page, search_query
 
 if TYPE_CHECKING:
     import sqlite3
@@ -231,21 +231,7 @@ class Wanted:
     before_ms: int | None = None
 
     def __bool__(self) -> bool:
-        return bool(words_query(self.text) or self.nick)
-
-
-def words_query(text: str) -> str:
-    """What a person typed as an FTS5 query: whole words, `begin*`, "a phrase"; every operator is taken as text.
-
-    Beginnings only where they are asked for: all that begins with a common word would be put together first.
-    """
-    parts = []
-    for phrase, word in re.findall(r'"([^"]*)"|(\S+)', text):
-        star = "*" if not phrase and word.endswith("*") else ""
-        bare = (phrase or word.rstrip("*")).replace('"', " ")
-        if any(char.isalnum() for char in bare):
-            parts.append(f'"{bare}"{star}')
-    return " ".join(parts)
+        return bool(search_query(self.text) or self.nick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +268,7 @@ def read_search(connection: sqlite3.Connection, wanted: Wanted, limit: int, belo
     The ids are walked downwards a window at a time, so that a word said half a million times by others than the one
     who is looked for holds nobody up: the page says how far it came.
     """
-    query = words_query(wanted.text)
+    query = search_query(wanted.text)
     condition, values = _conditions(wanted)
     head = "FROM messages m WHERE m.id < ? AND m.id >= ? AND "
     if query:

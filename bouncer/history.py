@@ -330,12 +330,16 @@ async def unread(server_id: int) -> dict[Buffer, Unread]:
 
 
 def search_query(text: str) -> str:
-    """What a person typed as an FTS5 query: words are prefixes, "…" is a phrase; every operator is taken as text."""
+    """What a person typed as an FTS5 query: whole words, `begin*`, "a phrase"; every operator is taken as text.
+
+    Beginnings only where they are asked for: all that begins with a common word would be put together first.
+    """
     parts = []
     for phrase, word in re.findall(r'"([^"]*)"|(\S+)', text):
-        quoted = '"{}"'.format((phrase or word).replace('"', '""'))
-        if (phrase or word).strip('" '):
-            parts.append(quoted if phrase else quoted + "*")
+        star = "*" if not phrase and word.endswith("*") else ""
+        bare = (phrase or word.rstrip("*")).replace('"', " ")
+        if any(char.isalnum() for char in bare):
+            parts.append(f'"{bare}"{star}')
     return " ".join(parts)
 
 
