@@ -1,7 +1,8 @@
 """Owns the main database's engine and the migrations of both databases; the only importer of Alembic.
 
 Alembic keeps its state in process globals: whatever runs it here holds one lock and is synchronous, so that it can be
-called from any thread (never from the event loop's).
+called from any thread (never from the event loop's). It is imported when there is something to migrate: a start that
+finds everything migrated does without its 11 MB and 0.2 s.
 """
 
 from __future__ import annotations
@@ -16,11 +17,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, delete, engine_from_config, event, make_url, pool, text
+from sqlalchemy import create_engine, delete, engine_from_config, event, inspect, make_url, pool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -32,6 +29,7 @@ from bouncer.models.main import MainBase, User
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from sqlalchemy import Connection, Engine, MetaData
 
@@ -183,23 +181,36 @@ def _folder(name: str) -> Path:
     return next(folder for folder in (package / name, package.parent / name) if (folder / "env.py").exists())
 
 
+@functools.cache
+def _revisions(name: str) -> tuple[str, ...]:
+    """The revisions of a migration folder, oldest first: there is one line of them, and its files are named by it."""
+    return tuple(sorted(path.name.partition("_")[0] for path in _folder(name).glob("versions/[0-9]*_*.py")))
+
+
 def _run(name: str, connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - see the module
+
     config = _config(name)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _run_main(connection: Connection) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config("migrations")).walk_revisions()}
-    if newer := set(MigrationContext.configure(connection).get_current_heads()) - known:
-        raise MainStorageError(f"schema {', '.join(newer)} is not known here: written by a newer version")
-    _run("migrations", connection)
-
-
 def _config(name: str) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - see the module
+
     config = Config()
     config.set_main_option("script_location", str(_folder(name)).replace("%", "%%"))
     return config
+
+
+def _run_main(connection: Connection) -> None:
+    known = _revisions("migrations")
+    begun = inspect(connection).has_table("alembic_version")
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() if begun else ()
+    if newer := set(found) - set(known):
+        raise MainStorageError(f"schema {', '.join(newer)} is not known here: written by a newer version")
+    if list(found) != [known[-1]]:
+        _run("migrations", connection)
 
 
 def _own_transactions(engine: Engine) -> None:
@@ -244,19 +255,9 @@ def _is_ours(name: str | None, kind: str, parents: object) -> bool:
     return not (kind == "table" and name is not None and name.startswith("messages_fts"))  # made by the search index
 
 
-@functools.cache
-def _tenant_scripts() -> tuple[str, frozenset[str]]:
-    with _alembic:
-        scripts = ScriptDirectory.from_config(_config("tenant_migrations"))
-        head = scripts.get_current_head()
-        if head is None:
-            raise TenantSchemaError("there are no tenant migrations")
-        return head, frozenset(script.revision for script in scripts.walk_revisions())
-
-
 def tenant_head() -> str:
     """The schema version (an Alembic revision) that tenant files of this program have."""
-    return _tenant_scripts()[0]
+    return _revisions("tenant_migrations")[-1]
 
 
 _STORAGE_CODES = frozenset(
@@ -294,7 +295,7 @@ def tenant_version(connection: sqlite3.Connection) -> str:
         raise TenantSchemaError("not a tenant file") from error
     except sqlite3.DatabaseError as error:
         raise TenantSchemaError(f"not a tenant file: {error}") from error
-    if row is None or row[0] not in _tenant_scripts()[1]:
+    if row is None or row[0] not in _revisions("tenant_migrations"):
         raise TenantSchemaError(f"schema {row[0] if row else 'unknown'} is not known here: written by a newer version")
     return str(row[0])
 

@@ -7,12 +7,14 @@ import contextlib
 import functools
 import shutil
 import sqlite3
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -64,7 +66,7 @@ def newer(old_template: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _forget() -> None:
-    database._tenant_scripts.cache_clear()
+    database._revisions.cache_clear()
     database.tenant_template.cache_clear()
 
 
@@ -92,6 +94,29 @@ async def test_models_and_migrations_agree(main_db: MainDatabase, storage: Path,
     del main_db
     await asyncio.to_thread(_check, "migrations", storage / "main.sqlite3")
     await asyncio.to_thread(_check, "tenant_migrations", tenants.path(tenant))
+
+
+def test_the_files_of_the_migrations_are_named_by_their_order() -> None:
+    """What is taken for the newest schema without asking Alembic is what Alembic takes for it."""
+    for folder in ("migrations", "tenant_migrations"):
+        scripts = ScriptDirectory.from_config(database._config(folder))
+        assert list(database._revisions(folder)) == [one.revision for one in scripts.walk_revisions()][::-1]
+
+
+async def test_a_start_that_finds_everything_migrated_does_without_alembic(
+    main_db: MainDatabase, storage: Path, tenants: Tenants, tenant: str
+) -> None:
+    del main_db
+    code = (
+        "import asyncio, sys; from pathlib import Path; from bouncer.database import *\n"
+        "asyncio.run(MainDatabase('sqlite+aiosqlite:///' + sys.argv[1]).migrate())\n"
+        "assert not migrate_tenant_file(Path(sys.argv[2]))\n"
+        "print('alembic' in sys.modules)"
+    )
+    args = [sys.executable, "-c", code, str(storage / "main.sqlite3"), str(tenants.path(tenant))]
+    done = await asyncio.create_subprocess_exec(*args, stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(done.communicate(), 30)
+    assert (done.returncode, out.decode().strip()) == (0, "False")
 
 
 async def test_every_migration_can_be_undone_and_done_again(tmp_path: Path) -> None:
