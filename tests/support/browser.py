@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE_MS = 30_000
+"""How long anything may take on two busy cores: a wait ends as soon as it is there."""
+expect.set_options(timeout=PATIENCE_MS)
 PHONE = 360
 """As wide as a small phone: a page of that width is touched, and as high as one is."""
 
@@ -48,7 +51,7 @@ async def signed_in(
         locale="en-GB",
         has_touch=width == PHONE,
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     complaints: list[str] = []
     page.on(

@@ -9,7 +9,6 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support import browser, daemon
-from tests.support.house import DEADLINE_S
 from tests.support.ircd import inspircd
 from tests.support.person import person
 from tests.support.room import UPSTREAM
@@ -131,7 +130,7 @@ async def test_the_bouncer_is_killed_and_comes_back_under_an_open_page(tmp_path:
                 with daemon.process(bouncer):
                     await grace.until("JOIN :#room")
                     grace.send("PRIVMSG #room :after")
-                    await expect(line(page, "after")).to_be_visible(timeout=1000 * DEADLINE_S)
+                    await expect(line(page, "after")).to_be_visible()
                     await expect(page.get_by_text("Not connected to the bouncer")).to_be_hidden()
                     field = page.get_by_role("textbox", name="Message to #room")
                     await expect(field).to_have_value("a draft")
