@@ -234,8 +234,10 @@ class Listeners:
         if endpoint.path is None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader = asyncio.StreamReader(loop=loop)
-        transport, protocol = await loop.connect_accepted_socket(
-            lambda: asyncio.StreamReaderProtocol(reader, loop=loop),
+        # Kept here: with TLS, uvloop gives back another protocol than the one it was asked for.
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
             connection,
             ssl=context,
             ssl_handshake_timeout=HANDSHAKE_S if context is not None else None,

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,9 @@ def test_packages_that_are_there_are_not_asked_for(tmp_path: Path) -> None:
 def test_every_locked_version_is_one_that_the_project_allows() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
-    locked = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    pairs = [line.split("==") for line in lines if not line.startswith("#")]
+    locked = {canonicalize_name(name): version for name, version in pairs}
     wanted = map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"])
     for each in wanted:
-        assert each.specifier.contains(locked[each.name.lower()]), f"{each} but {locked[each.name.lower()]} is locked"
+        version = locked[canonicalize_name(each.name)]
+        assert each.specifier.contains(version), f"{each} but {version} is locked"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bouncer.config import Config, Timeouts
+from bouncer.events import Hub
 from bouncer.network.presence import DEFAULT_TEXT, Presence
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Settings:
 @dataclass
 class Owner:
     config: Config
+    hub: Hub = field(default_factory=Hub)
 
 
 @dataclass
