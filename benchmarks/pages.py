@@ -128,8 +128,8 @@ async def pings(port: int, user: str, until: float) -> list[float]:
 async def signed_in(url: str, users: list[str]) -> AsyncIterator[list[aiohttp.ClientSession]]:
     async with contextlib.AsyncExitStack() as stack:
         found = []
-        for user in users:
-            connector = aiohttp.TCPConnector(limit=0)
+        for number, user in enumerate(users):  # each from an address of their own: one has only so many connections
+            connector = aiohttp.TCPConnector(limit=0, local_addr=(f"127.0.1.{1 + number % 250}", 0))
             http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), connector=connector)
             await stack.enter_async_context(http)
             async with http.post(f"{url}/session", data={"name": user, "password": PASSWORD}) as answer:
@@ -161,6 +161,7 @@ async def measure(place: Path, count: int, seconds: float) -> None:
             pipe, theirs = context.Pipe()
             process = context.Process(target=browsers, args=(url, users, count, theirs), daemon=True)
             process.start()
+            theirs.close()  # so that its end is heard of
             await asyncio.to_thread(pipe.recv)
             talking = asyncio.create_task(network.talk(time.monotonic() + seconds * 2 + 4))  # noqa: TID251
             alone = await pings(bouncer.port, users[0], time.monotonic() + seconds)

@@ -191,7 +191,7 @@ async def main(count: int, runs: int) -> None:
                         assert answer.status == 200, (path, answer.status)
                     if run:
                         times.append((time.perf_counter() - began) * 1000)
-                high = statistics.quantiles(times, n=100)[98]
+                high = statistics.quantiles(times, n=100, method="inclusive")[98]
                 print(f"{what:22} {statistics.median(times):6.1f} {high:6.1f} {max(times):6.1f}")
             size = await first_load(http, url, pages(count)["conversation, big"])
             print(f"first load of a conversation, everything: {size / 1000:.0f} kB")
