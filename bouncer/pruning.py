@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MERGE_PAGES = 16
 """Of the index, worked on in one go."""
+AUTOMERGE = 4
+"""The index merges by itself from so many segments of a level on: FTS5's default."""
 FREE_PAGES = 100
 """Given back to the file system in one go."""
 LOG_PAGES, USUAL_LOG_PAGES = 16_000, 1_000
@@ -68,10 +70,14 @@ def delete_some(
     connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
     connection.execute("BEGIN IMMEDIATE")
     try:
+        # By itself the index would merge hundreds of pages at once now and then: here, it does a few each time.
+        _tell_index(connection, "automerge", 0)
         count = connection.execute(sql, [*values, most]).rowcount
         if also is not None and not also(connection, count):
             connection.rollback()
             return None
+        _tell_index(connection, "merge", MERGE_PAGES)
+        _tell_index(connection, "automerge", AUTOMERGE)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
@@ -119,6 +125,10 @@ def _one(connection: sqlite3.Connection, sql: str, values: Sequence[int]) -> int
         connection.rollback()
         raise
     return count
+
+
+def _tell_index(connection: sqlite3.Connection, what: str, value: int) -> None:
+    connection.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES (?, ?)", (what, value))
 
 
 def merge_begin(connection: sqlite3.Connection) -> bool:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, select
 
-from bouncer import counts, tenant
+from bouncer import counts, pruning, tenant
 from bouncer.clock import now_ms
 from bouncer.counts import DAY_MS
+from bouncer.history import Buffer
 from bouncer.models.tenant import Channel, Message, Server
+from bouncer.pruning import Span
 from bouncer.service import caretaker, removal, upkeep
 from bouncer.service.caretaker import read_oldest
 from bouncer.service.live import Offline
@@ -226,3 +228,22 @@ async def test_a_file_that_somebody_else_has_locked_is_tried_again(
     assert await service.upkeep.finished(alice.id, 30)
     now = await service.upkeep.job(alice.id, begun.id)
     assert (now.state, now.done, now.note) == ("done", 500, "")
+
+
+@pytest.mark.usefixtures("service")
+async def test_the_index_merges_a_few_pages_with_each_portion_and_by_itself_only_afterwards(alice: User) -> None:
+    await fill(alice, 100)
+    sql = "SELECT v FROM messages_fts_config WHERE k = 'automerge'"
+    seen: list[int] = []
+
+    def also(base: sqlite3.Connection, number: int) -> bool:
+        seen.append(base.execute(sql).fetchone()[0])
+        return number == 100
+
+    span = Span(Buffer(1, 1), None, None, removal.MAX_ID)
+    async with tenant.switch(alice.id):
+        for most, there in ((99, None), (100, 100), (100, None)):
+            assert await tenant.write(partial(pruning.delete_some, span=span, most=most, also=also)) == there
+            left = await tenant.read(lambda base: base.execute(sql).fetchone())
+            assert left == (None if len(seen) == 1 else (pruning.AUTOMERGE,))
+    assert seen == [0, 0, 0]
