@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +13,7 @@ from bouncer.database import MainDatabase
 from bouncer.service import Service
 from bouncer.service.live import Offline
 from bouncer.tenant import Tenants
+from bouncer.tenant.handles import most_open
 
 if TYPE_CHECKING:
     from bouncer.config import Config
@@ -48,7 +51,17 @@ async def open_storage(config: Config) -> tuple[MainDatabase, Tenants]:
     vault.install(await asyncio.to_thread(vault.Vault, vault.key_path(folder)))
     main = MainDatabase(config.main_url, synchronous=config.storage.synchronous)
     await main.migrate()
-    tenants = Tenants(config.storage.tenants, synchronous=config.storage.synchronous)
+    most = most_open(_descriptors())
+    tenants = Tenants(config.storage.tenants, max_open=most, synchronous=config.storage.synchronous)
     await tenants.start()
     tenant.install(tenants)
     return main, tenants
+
+
+def _descriptors() -> int:
+    """How many descriptors we may have: as many as the system lets us ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft != resource.RLIM_INFINITY else 65_536

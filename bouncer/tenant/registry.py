@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import time
 import zlib
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from bouncer.errors import TenantBusyError, TenantDoesNotExistError, TenantError
 from bouncer.tenant import exports, tools
 from bouncer.tenant.files import Files
 from bouncer.tenant.handles import Handle, Handles, Lease
+from bouncer.tenant.heap import give_back_sync
 from bouncer.tenant.readers import Readers
 from bouncer.tenant.scope import Scope, UserOrId, current, tenant_id
 from bouncer.tenant.sessions import Engines, TenantAsyncSession
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 SESSION_WAIT_S = 10.0  # for the tenant's other sessions to end
 REOPEN_S = 5.0  # for those who use a file that was replaced to be done
+LOOK_S = 1.0  # between two looks for files that nobody uses any more
 READERS_KEEP = 16  # reading connections kept open, over all reading threads
 
 
@@ -49,11 +52,18 @@ class Tenants:
     """
 
     def __init__(
-        self, root: Path, *, max_open: int = 128, workers: int = 2, readers: int = 4, synchronous: str = "normal"
+        self,
+        root: Path,
+        *,
+        max_open: int = 128,
+        workers: int = 2,
+        readers: int = 4,
+        synchronous: str = "normal",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.files = Files(root, synchronous)
         self.workers = workers
-        self._handles = Handles(max_open, self.files)
+        self._handles = Handles(max_open, self.files, clock)
         self._engines = Engines()
         self._running = False
         self._closings = tasks.Group()
@@ -79,6 +89,7 @@ class Tenants:
             loop.call_soon_threadsafe(self._replaced, tenant)
 
         self.files.on_replaced = replaced
+        self._closings.spawn(self._close_quiet(), name="tenant-quiet")
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for sessions and jobs to end, at most `timeout_s` seconds, then close every file and thread.
@@ -291,6 +302,15 @@ class Tenants:
                 log.warning("tenant %s: another file was put in the place of the one in use", tenant)
         except TenantError as error:  # in use all the time: whoever comes next tries again
             log.warning("%s", error)
+
+    async def _close_quiet(self) -> None:
+        """Close files that nobody uses any more, and give back their memory at the next look: then they are closed."""
+        closed = 0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if closed:
+                self._files_thread.post(give_back_sync)
+            closed = self._handles.close_quiet()
 
     def _on_files(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return self._files_thread.call(function)
