@@ -14,10 +14,10 @@ run:
 	@scripts/setup run
 	@exec .venv/bin/bouncer run $(ARGS)
 
-# What other bouncers do wrong is tried once more where asyncio looks closely and nothing may be left open.
+# What other bouncers do wrong is tried first where asyncio looks closely and nothing may be left open.
 test: setup-dev lint
-	@$(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
 	@$(if $(ARGS),,PYTHONASYNCIODEBUG=1 $(PYTHON) -X dev -m pytest -q -n 2 tests/live/test_w_networks.py tests/live/test_w_clients.py)
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 setup-dev:
 	@scripts/system-packages $(SYSTEM_PACKAGES)
