@@ -150,20 +150,21 @@ async def test_a_search_takes_every_attribute_and_any_of_them_alone(house: House
         assert " BATCH -" in last
         return [line.split(" ")[0].partition("time=")[2][20:23] for line in lines]
 
-    assert await found("text=fast") == ["001", "002", "003"]
-    assert await found("text=fast;in=#room") == ["001", "002"]
+    assert await found("text=fast*") == ["001", "002", "003"]
+    assert await found("text=fast") == ["001", "003"]
+    assert await found("text=fast*;in=#room") == ["001", "002"]
     assert await found("text=fast;in=JACKIE") == ["003"]
-    assert await found("text=fast;limit=2") == ["002", "003"]
-    assert await found(f"text=fast;after={stamp(1)};limit=2") == ["001", "002"]
-    assert await found(f"text=fast;after={stamp(2)};before={stamp(2)}") == ["002"]
+    assert await found("text=fast*;limit=2") == ["002", "003"]
+    assert await found(f"text=fast*;after={stamp(1)};limit=2") == ["001", "002"]
+    assert await found(f"text=fast*;after={stamp(2)};before={stamp(2)}") == ["002"]
     assert await found("from=jackie") == ["001", "003"]
     assert await found("from=Bill;in=#room") == ["002", "005"]
     assert await found(f"in=#room;before={stamp(2)}") == ["001", "002"]
     assert await found(r"text=be\sfast\:") == ["003"]
     assert await found("text=nothing") == []
-    assert await found("text=fast;in=#elsewhere") == []
+    assert await found("text=fast*;in=#elsewhere") == []
     for attributes, answer in (
-        ("text=fast;limit=some", "INVALID_PARAMS limit=some :"),
+        ("text=fast*;limit=some", "INVALID_PARAMS limit=some :"),
         ("after=yesterday", "INVALID_PARAMS after=yesterday :"),
         ("colour=red", "INVALID_PARAMS colour=red :"),
     ):
