@@ -106,13 +106,23 @@ def browsers(url: str, users: list[str], count: int, pipe: Connection) -> None:
     asyncio.run(open_pages(url, users, count, pipe))
 
 
-async def pings(port: int, user: str, until: float) -> list[float]:
-    """How long a client of the bouncer waits for the answer of its own PING, in ms."""
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def attached(port: int, user: str) -> Client:
+    """A client that has been let in and has what it missed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     writer.write(f"PASS {user}/net@bench:{PASSWORD}\r\nNICK {user}\r\nUSER {user} 0 * :x\r\n".encode())
-    took = []
+    await pings((reader, writer), 0.0)
+    return reader, writer
+
+
+async def pings(client: Client, until: float) -> list[float]:
+    """How long a client of the bouncer waits for the answer of its own PING, in ms; at least one."""
+    reader, writer = client
+    took: list[float] = []
     number = 0
-    while time.monotonic() < until:
+    while not took or time.monotonic() < until:
         number += 1
         began = time.perf_counter()
         writer.write(f"PING mark{number}\r\n".encode())
@@ -120,7 +130,6 @@ async def pings(port: int, user: str, until: float) -> list[float]:
             pass
         took.append((time.perf_counter() - began) * 1000)
         await asyncio.sleep(0.05)
-    writer.close()
     return took
 
 
@@ -147,6 +156,7 @@ def lag_ms(place: Path) -> int:
 async def measure(place: Path, count: int, seconds: float) -> None:
     users = [f"u{number}" for number in range((count + PAGES_PER_USER - 1) // PAGES_PER_USER)]
     network = Talkers(len(users))
+    came: list[float] = []
     async with await asyncio.start_server(network.serve, "127.0.0.1", 0) as server:
         await asyncio.to_thread(furnish, place, users, server.sockets[0].getsockname()[1], ["#a"])
         web = free_port()
@@ -164,20 +174,29 @@ async def measure(place: Path, count: int, seconds: float) -> None:
             theirs.close()  # so that its end is heard of
             await asyncio.to_thread(pipe.recv)
             talking = asyncio.create_task(network.talk(time.monotonic() + seconds * 2 + 4))  # noqa: TID251
-            alone = await pings(bouncer.port, users[0], time.monotonic() + seconds)
+            client = await attached(bouncer.port, users[0])
+            alone = await pings(client, time.monotonic() + seconds)
             before, cpu = bouncer.resident_mib(), bouncer.cpu_s()
             pipe.send(0)
-            beside = await pings(bouncer.port, users[0], time.monotonic() + seconds)
+            began = time.perf_counter()
+            newcomer = asyncio.create_task(attached(bouncer.port, users[1]))  # noqa: TID251 - beside the pages
+            newcomer.add_done_callback(lambda _: came.append(time.perf_counter() - began))
+            beside = await pings(client, time.monotonic() + seconds)
             pipe.send(0)
             heard = await asyncio.to_thread(pipe.recv)
+            async with asyncio.timeout(30):
+                other = await newcomer
             print(f"{count} pages of {len(users)} users, a line every {TALK_S * 1000:.0f} ms to each user's channel")
             print(f"memory for all pages: {bouncer.resident_mib() - before:.1f} MiB (target < 100 MB)")
             print(f"lines told to pages: {heard}; CPU of the bouncer: {(bouncer.cpu_s() - cpu) / seconds:.0%}")
+            print(f"a client that came while they were opened was let in after {came[0]:.2f} s")
             for what, took in (("no page open", alone), ("opening all, then open", beside)):
                 worst = [round(one) for one in sorted(took)[-3:]]
                 print(f"PING of a client, {what}: {statistics.median(took):.1f} ms, worst {worst}")
             print(f"loop lag, worst of the last minute: {await asyncio.to_thread(lag_ms, place)} ms (target < 50)")
             talking.cancel()
+            for _, writer in (client, other):
+                writer.close()
             process.join(10)
 
 

@@ -27,6 +27,7 @@ from bouncer import tenant, vault
 from bouncer.cli.daemon import GC_THRESHOLDS
 from bouncer.clock import now_ms
 from bouncer.config import Config, Storage, Web
+from bouncer.counts import count_more
 from bouncer.database import MainDatabase
 from bouncer.endpoints import parse_http
 from bouncer.service import Service
@@ -90,6 +91,8 @@ def fill(file: Path, count: int) -> None:
         log = [(1, kinds[number % 4], "words", now_ms() - (1000 - number) * 600_000) for number in range(1000)]
         db.executemany("INSERT INTO server_events (server_id, kind, detail, time) VALUES (?, ?, ?, ?)", log)
         db.commit()
+        while count_more(db):  # as the journal does behind what arrives
+            pass
 
 
 def pages(count: int) -> dict[str, str]:

@@ -218,6 +218,11 @@ def stretches(events: Sequence[tuple[int, str]], since: int, until: int) -> list
     return spans
 
 
+def latest(spans: Sequence[Span], since: int) -> list[Span]:
+    """What of them lies after `since`."""
+    return [span._replace(begin=max(span.begin, since)) for span in spans if span.end > since]
+
+
 def _chunk(connection: sqlite3.Connection, last: int, since: int) -> tuple[int, list[tuple[int, int, int, int]]]:
     newest = connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
     return newest, connection.execute(COUNT, (last, last + CHUNK, since)).fetchall()

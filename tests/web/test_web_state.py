@@ -15,7 +15,7 @@ from bouncer import tenant
 from bouncer.clock import now_ms
 from bouncer.models.tenant import Server, ServerEvent
 from bouncer.service import figures as figures_module
-from bouncer.service.figures import DAY_MS, HOUR_MS, Span, stretches
+from bouncer.service.figures import DAY_MS, HOUR_MS, Span, latest, stretches
 from tests.support.certificates import self_signed
 from tests.support.network import ScriptedNetwork
 from tests.web.panelkit import SERVER, add_server, connected, fill, message
@@ -113,6 +113,7 @@ def test_stretches_follow_what_happened_and_begin_unknown() -> None:
     ]  # fmt: skip
     assert stretches(events, 10, 25) == [Span(10, 20, "up"), Span(20, 25, "down")]
     assert stretches([], 10, 25) == [Span(10, 25, "unknown")]
+    assert latest(stretches(events, 0, 25), 15) == stretches(events, 15, 25)
 
 
 def test_pictures_say_in_words_what_they_show_and_carry_no_style() -> None:

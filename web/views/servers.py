@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bouncer.clock import now_ms
 from bouncer.errors import CommandError, ElsewhereError, InvalidError
-from bouncer.service.figures import DAY_MS, HOUR_MS
+from bouncer.service.figures import DAY_MS, HOUR_MS, latest
 from bouncer.service.lifecycle import log_entries
 from bouncer.service.presets import PRESETS
 from web import charts, server_form
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from web.present import ServerCard
 
 LOG_ENTRIES = 12
-LOG_PAGE = 100
+LOG_PAGE = 60
 WEEK = 7
 
 
@@ -101,14 +101,13 @@ async def log(request: web.Request) -> web.Response:
     rows = await call.figures.events(user.id, server_id, before=before, limit=LOG_PAGE)
     now = now_ms()
     week = await call.figures.spans(user.id, server_id, now - WEEK * DAY_MS, now)
-    day = await call.figures.spans(user.id, server_id, now - 24 * HOUR_MS, now)
     context = {
         "server": await _card(request),
         "log": log_entries(rows),
         "older": rows[-1].id if len(rows) == LOG_PAGE else None,
         "first": before is None,
         "week": charts.timeline(week),
-        "day": charts.timeline(day, "%H:%M"),
+        "day": charts.timeline(latest(week, now - 24 * HOUR_MS), "%H:%M"),
         "lag": charts.lags(view.state.lags),
         "days": charts.by_day(await call.figures.by_day(user.id, server_id)),
         "hours": charts.by_hour(await call.figures.by_hour(user.id, server_id)),
