@@ -187,7 +187,6 @@ def leave_holes(libc: ctypes.CDLL) -> int:
     return last
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only the GNU C library can be asked to")
 async def test_the_memory_of_what_was_closed_is_given_back(hurried: Tenants, clock: Clock) -> None:
     await hurried.create(1)
     await add(hurried, 1)
