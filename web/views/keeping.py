@@ -15,7 +15,7 @@ from web.places import place_by_key
 from web.zone import begin, zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiohttp import web
 
@@ -198,29 +198,24 @@ def _range(request: web.Request, values: Mapping[str, str]) -> tuple[int | None,
 
 async def stop(request: web.Request) -> web.Response:
     """Leave what is not deleted yet."""
-    await form(request)
-    try:
-        await service(request).upkeep.stop(me(request).id, path_id(request))
-    except RefusedError as refused:
-        await flash(request, f"Not stopped: {refused}.")
-    return see_other(f"{PAGE}#work")
+    return await _asked(request, lambda: service(request).upkeep.stop(me(request).id, path_id(request)), "Not stopped")
 
 
 async def resume(request: web.Request) -> web.Response:
     """Go on with what was stopped."""
-    await form(request)
-    try:
-        await service(request).upkeep.resume(me(request).id, path_id(request))
-    except RefusedError as refused:
-        await flash(request, f"Not now: {refused}.")
-    return see_other(f"{PAGE}#work")
+    return await _asked(request, lambda: service(request).upkeep.resume(me(request).id, path_id(request)), "Not now")
 
 
 async def give_space_back(request: web.Request) -> web.Response:
     """Make the file as small as what is in it."""
+    return await _asked(request, lambda: service(request).upkeep.give_space_back(me(request).id), "Not now")
+
+
+async def _asked(request: web.Request, work: Callable[[], Awaitable[object]], refusal: str) -> web.Response:
+    """Do it and show what is at work, or why it was refused."""
     await form(request)
     try:
-        await service(request).upkeep.give_space_back(me(request).id)
+        await work()
     except RefusedError as refused:
-        await flash(request, f"Not now: {refused}.")
+        await flash(request, f"{refusal}: {refused}.")
     return see_other(f"{PAGE}#work")
