@@ -272,6 +272,9 @@ EVENTS = st.one_of(
 
 @given(st.lists(EVENTS, max_size=60))
 @example([":Me!u@h JOIN #a", ":bob!u@h JOIN #a", ":Me!u@h JOIN #a"])
+@example([":Me!u@h JOIN #a", ":Me!u@h JOIN #b", ":bob!u@h JOIN #a", ":bob!u@h JOIN #b", ":bob!u@h QUIT"])
+@example([":Me!u@h JOIN #a", ":bob!u@h JOIN #a", ":x!u@h JOIN #a", ":bob!u@h NICK x"])
+@example([":Me!u@h JOIN #a", ":bob!u@h JOIN #a", ":bob!u@h NICK Bob"])
 def test_whatever_happens_we_know_exactly_whom_we_share_a_channel_with(events: list[str]) -> None:
     state = NetworkState("Me")
     for event in events:
