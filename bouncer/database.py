@@ -269,17 +269,21 @@ _STORAGE_CODES = frozenset(
 )  # fmt: skip
 
 
+def storage_code(error: BaseException) -> int | None:
+    """The primary result code with which SQLite says what a file or its disk does not do; None for any other error."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = getattr(cause, "sqlite_errorcode", -1) & 0xFF
+    return code if isinstance(cause, sqlite3.Error) and code in _STORAGE_CODES else None
+
+
 def storage_failure(error: BaseException) -> str | None:
     """In words, what a file or its disk does not do; None for an error that tells of something else.
 
     Words of SQLite's or ours, never a statement or a value.
     """
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, TenantDoesNotExistError | TenantBusyError | TenantSchemaError):
-        return str(cause)
-    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", -1) & 0xFF in _STORAGE_CODES:
-        return str(cause)
-    return None
+    ours = isinstance(cause, TenantDoesNotExistError | TenantBusyError | TenantSchemaError)
+    return str(cause) if ours or storage_code(error) is not None else None
 
 
 def tenant_version(connection: sqlite3.Connection) -> str:

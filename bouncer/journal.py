@@ -376,6 +376,7 @@ class Journal:
     def _failed(self, queue: _Queue, error: Exception) -> None:
         """Keep the batches and try again; a short lock is left to the live timer, anything else is trouble at once."""
         self.stats.failures += 1
+        self._tenants.noticed(queue.tenant, error)
         queue.error = str(error) or type(error).__name__
         queue.retry = asyncio.get_running_loop().call_later(queue.retry_s, self._again, queue)
         queue.retry_s = min(queue.retry_s * 2, RETRY_MAX_S)

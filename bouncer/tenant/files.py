@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +135,18 @@ class Files:
     def release(self, tenant: str) -> None:
         """No connection is open: whatever file there is now will do."""
         self._admitted.pop(tenant, None)
+
+    def mend_modes(self, tenant: str) -> None:
+        """Give the companions of the file its mode, which SQLite made them with: it may have changed since.
+
+        Nothing may have the file open. What cannot be done is left to whoever opens it, who will say so.
+        """
+        path = self.path(tenant)
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            for companion in COMPANIONS:
+                with contextlib.suppress(FileNotFoundError):
+                    path.with_name(path.name + companion).chmod(mode)
 
     def open_writer(self, tenant: str) -> sqlite3.Connection:
         """The connection that writes: current schema (migrated if older), WAL, foreign keys.

@@ -6,23 +6,24 @@ import asyncio
 import contextlib
 import functools
 import logging
+import sqlite3
 import time
 import zlib
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from bouncer import database, tasks
-from bouncer.errors import TenantBusyError, TenantDoesNotExistError, TenantError
+from bouncer.errors import TenantBusyError, TenantDoesNotExistError
 from bouncer.tenant import exports, tools
 from bouncer.tenant.files import Files
 from bouncer.tenant.handles import Handle, Handles, Lease
 from bouncer.tenant.heap import give_back_sync
 from bouncer.tenant.readers import Readers
+from bouncer.tenant.reopening import Reopening
 from bouncer.tenant.scope import Scope, UserOrId, current, tenant_id
 from bouncer.tenant.sessions import Engines, TenantAsyncSession
 from bouncer.tenant.threads import Worker
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
@@ -31,7 +32,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SESSION_WAIT_S = 10.0  # for the tenant's other sessions to end
-REOPEN_S = 5.0  # for those who use a file that was replaced to be done
 LOOK_S = 1.0  # between two looks for files that nobody uses any more
 READERS_KEEP = 16  # reading connections kept open, over all reading threads
 
@@ -70,6 +70,7 @@ class Tenants:
         self._threads: list[Worker] = []
         self._readers = Readers(self.files, threads=readers, keep=READERS_KEEP)
         self._known: set[str] = set()  # ids whose file was there when last looked; what is not here is looked for
+        self._reopening = Reopening(self._let_go)
         self._switches = 0
         self._leases = [0] * workers
         self._most_leases = max(1, max_open // workers)
@@ -100,6 +101,7 @@ class Tenants:
             return
         self._running = False
         await self._closings.cancel()
+        await self._reopening.cancel()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         for tenant in set(self._handles.tenants()):
@@ -131,6 +133,7 @@ class Tenants:
         One at a time per tenant: raises TenantBusyError after SESSION_WAIT_S, or at once inside another of this task.
         """
         tenant = current()
+        await self._reopening.settled(tenant)
         handle = self._handles.pin(tenant, self._worker(tenant))
         try:
             await handle.lock.acquire(SESSION_WAIT_S)
@@ -141,6 +144,9 @@ class Tenants:
         try:
             await self._open(handle)
             yield session
+        except Exception as error:
+            self.noticed(tenant, error)
+            raise
         finally:
             await self._end(session, handle)
 
@@ -172,6 +178,7 @@ class Tenants:
         `function` raises. The connection must not be kept.
         """
         tenant = current()
+        await self._reopening.settled(tenant)
         self._handles.hold(tenant)
         try:
             return await self._readers.run(tenant, function)
@@ -184,6 +191,7 @@ class Tenants:
         It has to be short, and to end outside any transaction. Raises as `session` does, else what it raises.
         """
         tenant = current()
+        await self._reopening.settled(tenant)
         worker = self._worker(tenant)
         handle = self._handles.pin(tenant, worker)
         try:
@@ -194,7 +202,11 @@ class Tenants:
         lease = Lease(handle, self._unlock)
         job = worker.call(lambda: function(lease.connection_sync()))
         job.add_done_callback(lambda _: lease.release())  # on the thread it goes on, whoever is cancelled here
-        return await asyncio.shield(job)
+        try:
+            return await asyncio.shield(job)
+        except Exception as error:
+            self.noticed(tenant, error)
+            raise
 
     # -- the write path ----------------------------------------------------------------------------------------------
 
@@ -212,7 +224,7 @@ class Tenants:
         `max_open` allows): ask `when_free`. Raises TenantDoesNotExistError while the tenant is being destroyed.
         """
         worker = self.worker_index(tenant)
-        if self._leases[worker] >= self._most_leases:
+        if self._reopening.going(tenant) or self._leases[worker] >= self._most_leases:
             return None
         handle = self._handles.pin(tenant, self._threads[worker])
         if not handle.lock.try_acquire():
@@ -236,7 +248,9 @@ class Tenants:
         """
         handle = self._handles.get(tenant)
         worker = self.worker_index(tenant)
-        if handle is not None and handle.lock.held:
+        if self._reopening.going(tenant):
+            self._reopening.when_settled(tenant, callback)
+        elif handle is not None and handle.lock.held:
             handle.lock.when_free(callback)
         elif self._leases[worker] >= self._most_leases:
             self._no_room[worker].append(callback)
@@ -256,6 +270,7 @@ class Tenants:
     async def exists(self, user: UserOrId) -> bool:
         """Whether the user has a (complete) file that is not being removed."""
         tenant = tenant_id(user)
+        await self._reopening.settled(tenant)
         if self._handles.is_closing(tenant):
             return False
         if tenant not in self._known and await self._on_files(self.files.path(tenant).exists):
@@ -291,17 +306,23 @@ class Tenants:
         async with self._handles.closed(tenant, timeout_s, self._readers.close):
             yield
 
-    def _replaced(self, tenant: str) -> None:
-        """Somebody has put another file in a tenant's place: let go of the old one, so that the next use finds it."""
-        if self._running and not self._handles.is_closing(tenant):
-            self._closings.spawn(self._let_go(tenant), name=f"tenant-{tenant}-reopen")
+    def noticed(self, tenant: str, error: Exception) -> None:
+        """Writing has failed so. A read-only file is opened anew: SQLite knows it of all its connections together."""
+        if database.storage_code(error) == sqlite3.SQLITE_READONLY:
+            self._reopen(tenant, "the file may not be written")
 
-    async def _let_go(self, tenant: str) -> None:
-        try:
-            async with self._closed(tenant, REOPEN_S):
-                log.warning("tenant %s: another file was put in the place of the one in use", tenant)
-        except TenantError as error:  # in use all the time: whoever comes next tries again
-            log.warning("%s", error)
+    def _replaced(self, tenant: str) -> None:
+        self._reopen(tenant, "another file was put in the place of the one in use", logging.WARNING)
+
+    def _reopen(self, tenant: str, why: str, level: int = logging.DEBUG) -> None:
+        if self._running and not self._handles.is_closing(tenant):
+            self._reopening.begin(tenant, why, level)
+
+    @contextlib.asynccontextmanager
+    async def _let_go(self, tenant: str, timeout_s: float) -> AsyncIterator[None]:
+        async with self._closed(tenant, timeout_s):
+            await self._on_files(functools.partial(self.files.mend_modes, tenant))
+            yield
 
     async def _close_quiet(self) -> None:
         """Close files that nobody uses any more, and give back their memory at the next look: then they are closed."""
@@ -330,6 +351,7 @@ class Tenants:
         Raises TenantSchemaError for a file that will not do, TenantBusyError, OSError, sqlite3.Error.
         """
         tenant = tenant_id(user)
+        await self._reopening.settled(tenant)
         temporary = await asyncio.to_thread(self.files.temporary)
         try:
             await asyncio.to_thread(tools.take_in, src, temporary)

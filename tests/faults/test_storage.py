@@ -10,17 +10,18 @@ import contextlib
 import os
 import resource
 import sqlite3
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
+from soak.storage import small_disk
 from soak.witness import DEADLINE_S
-from soak.world import World
+from soak.world import World, without_privileges
 from tests.faults.panel import Person
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FAILS, WORKS = "Storage fails", "Storage works again"
+READ_ONLY = "attempt to write a readonly database"
 LIVE_MS = 400
 ROWS = 1_000
 """Messages that may wait."""
-USERS = ("healthy", "locked", "full", "moved", "replaced", "damaged", "flooded")
+USERS = ("healthy", "locked", "full", "moved", "replaced", "damaged", "flooded", "forbidden")
 ACKNOWLEDGED = (
     "SELECT 1 FROM delivery_receipts WHERE client = 'desk' AND message_id >= "
     "(SELECT id FROM messages WHERE content = 'second')"
@@ -67,7 +69,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hurt]
     folder = tmp_path_factory.mktemp("storage")
     limits = f"[limits]\njournal_rows = {ROWS}"
     async with Hurt.made(folder, USERS, live_ms=LIVE_MS, panel=True, more=limits) as made:
-        with made.process() as process:
+        with made.process(*without_privileges()) as process:
             made.process_ = process
             await made.listening(process)
             await made.connected()
@@ -202,6 +204,53 @@ async def test_another_file_is_put_in_its_place(world: Hurt) -> None:
     assert world.kept("replaced", "before") == 0
     with contextlib.closing(sqlite3.connect(path.with_name("old"))) as old:
         assert old.execute(KEPT, ("before",)).fetchone() == (1,)
+
+
+async def test_a_file_put_in_its_place_that_may_only_be_read(world: Hurt) -> None:
+    """As whoever copies a backup by hand may leave it; whoever then finds the mistake need not think of its log."""
+    watcher = await client(world, "forbidden")
+    path = world.path("forbidden")
+    backup = world.cli.folder / "backup"
+    await asyncio.to_thread(world.cli.ok, "tenant", "backup", "forbidden", str(backup))
+    backup.chmod(0o400)
+    backup.rename(path)
+    await suffers(world, "forbidden", READ_ONLY)
+    async with Person(world.panel, "forbidden") as person:
+        refused = await person.post("/servers/1", nickname="other")
+        assert (refused.status, READ_ONLY in refused.text) == (503, True), refused
+    path.chmod(0o600)
+    await recovers(world, "forbidden", watcher)
+
+
+async def test_a_disk_that_may_only_be_read_for_a_while(tmp_path: Path) -> None:
+    """It is so when the bouncer starts, after a crash that has left a log."""
+    with small_disk(tmp_path / "storage" / "tenants") as disk:
+        async with Hurt.made(tmp_path, ("healthy", "forbidden"), live_ms=LIVE_MS) as world:
+            with world.process() as process:
+                await world.listening(process)
+                await world.connected()
+                watcher = await client(world, "forbidden")
+                await world.says("forbidden", "before")
+                await heard(watcher, "before")
+            await world.ended()
+            remounted(disk, "ro")
+            with world.process() as process:
+                await world.listening(process)
+                await world.connected()
+                watcher = await client(world, "forbidden")
+                assert "before" in [said.text for said in watcher.shown]
+                await world.says("forbidden", "first")
+                await heard(watcher, "first")
+                await told(watcher, f"{FAILS} ({READ_ONLY}")
+                remounted(disk, "rw")
+                await told(watcher, WORKS)
+                await world.stopped(process)
+                await world.ended()
+            assert [world.kept("forbidden", text) for text in ("before", "first")] == [1, 1]
+
+
+def remounted(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 async def test_a_damaged_page_and_a_backup_put_back(world: Hurt) -> None:

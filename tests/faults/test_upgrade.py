@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from bouncer import vault
 from bouncer.database import MainDatabase, migrate_tenant_file, tenant_head, tenant_template
 from bouncer.tenant.tools import check
 from soak.kill import until_written
-from soak.world import World
+from soak.world import World, without_privileges
 from tests.faults import make_fixtures as made
 from tests.faults.make_fixtures import MESSAGES, RECEIPT, USERS, revisions, unpack
 
@@ -132,15 +131,6 @@ def put(world: World, user: str, revision: str, *, mode: int = 0o600) -> None:
     whole.rename(path)
 
 
-def without_privileges() -> list[str]:
-    """The words before a command that make the modes of files count for root too."""
-    if os.geteuid():
-        return []
-    setpriv = shutil.which("setpriv")
-    assert setpriv is not None, "setpriv is not there: apt-get install util-linux"
-    return [setpriv, "--bounding-set=-all"]
-
-
 async def test_killed_in_each_migration_and_started_again_all_is_there_and_broken_files_keep_nobody_down(
     tmp_path: Path,
 ) -> None:
@@ -166,6 +156,8 @@ async def test_killed_in_each_migration_and_started_again_all_is_there_and_broke
             await watcher.until(lambda one: one.caught_up)
             world.talking(READ_ONLY)
             await watcher.until(lambda one: any("attempt to write a readonly" in line for line in one.notices))
+            world.path(READ_ONLY).chmod(0o600)
+            await watcher.until(lambda one: any("Storage works again" in line for line in one.notices))
             for user in BROKEN:
                 await asyncio.to_thread(put, world, user, TENANT[-1])
             await world.connected()
