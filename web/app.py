@@ -15,6 +15,7 @@ from aiohttp import web
 from bouncer.errors import ConfigError
 from web import irctext, middlewares, present
 from web.assets import ASSETS, Assets
+from web.compiled import Compiled
 from web.context import CONFIG, SERVICE, SESSIONS, TURN
 from web.following import SHARED, Shared
 from web.routes import ROUTES
@@ -88,11 +89,13 @@ async def _end(app: web.Application) -> None:
 
 
 def _templates(app: web.Application) -> None:
+    compiled = Compiled()
     env = aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         undefined=jinja2.StrictUndefined,
         auto_reload=False,
+        bytecode_cache=compiled,
         filters=FILTERS,
     )
     env.globals.update(
@@ -100,6 +103,7 @@ def _templates(app: web.Application) -> None:
     )
     for name in env.list_templates():
         env.get_template(name)  # compiled now: no request reads a file, and a broken one stops the start
+    compiled.keep()
 
 
 async def start_panel(config: Config, service: Service) -> HttpListener:
