@@ -10,17 +10,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String, Tex
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from bouncer.clock import now_ms
+from bouncer.models.choices import AUTH_METHODS, DETACH_TRIGGERS, NOTIFY_LEVELS
 from bouncer.models.types import NAMING, Encrypted, flag, secret_words, words
 
-AUTH_METHODS = ("none", "nickserv", "sasl-plain", "sasl-scram", "sasl-external")
-MESSAGE_TYPES = (
-    "privmsg", "action", "notice", "tagmsg", "join", "part", "quit",
-    "kick", "nick", "topic", "mode", "invite", "server",
-)  # fmt: skip
-SEARCHABLE_TYPES = ("privmsg", "action", "notice", "topic")  # what the view `searchable_messages` shows
-NOTIFICATION_REASONS = ("highlight", "dm", "invite", "message")
-NOTIFY_LEVELS = ("all", "mentions", "none")
-DETACH_TRIGGERS = ("message", "highlight", "none", "default")
 _DETACHED_RULES = ("relay_detached", "reattach_on", "detach_on")
 
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bouncer.errors import InvalidError
-from bouncer.models.tenant import NOTIFY_LEVELS
+from bouncer.models.choices import DETACH_TRIGGERS, NOTIFY_LEVELS
 from bouncer.service import checks
 from bouncer.service.fields import KEEP, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-DETACH_TRIGGERS = ("message", "highlight", "none", "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

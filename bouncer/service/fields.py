@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from bouncer.errors import InvalidError, RefusedError
+from bouncer.models.choices import AUTH_METHODS
 from bouncer.service import checks
 
 
@@ -26,7 +27,6 @@ class Secret(Enum):
 KEEP: Final = Secret.KEEP
 CLEAR: Final = Secret.CLEAR
 
-AUTH_METHODS = ("none", "nickserv", "sasl-plain", "sasl-scram", "sasl-external")
 WITH_PASSWORD = frozenset({"nickserv", "sasl-plain", "sasl-scram"})
 TLS_PORT = 6697
 PLAIN_PORT = 6667

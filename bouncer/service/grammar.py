@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bouncer.models.tenant import NOTIFY_LEVELS
+from bouncer.models.choices import DETACH_TRIGGERS, NOTIFY_LEVELS
 from bouncer.service.argparser import Parser, Subparsers, on_server, verb
-from bouncer.service.channel_fields import DETACH_TRIGGERS
 from bouncer.service.fields import CLEAR
 
 EXPORT_FORMATS = ("jsonl", "text", "sqlite")

@@ -21,8 +21,9 @@ from sqlalchemy.exc import IntegrityError
 from bouncer import database
 from bouncer.database import MainDatabase, migrate_tenant_file, tenant_head, tenant_template
 from bouncer.errors import TenantDoesNotExistError, TenantSchemaError
+from bouncer.models.choices import AUTH_METHODS, SEARCHABLE_TYPES
 from bouncer.models.main import Session, User
-from bouncer.models.tenant import AUTH_METHODS, SEARCHABLE_TYPES, Server
+from bouncer.models.tenant import Server
 from bouncer.tenant import Tenants, read, session, switch
 
 if TYPE_CHECKING:
