@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BYTES = 1024
+MEMORY_KIB = 19_456
+PASSES = 2
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that is misread, nothing that IRC or a shell would split at
 
 
@@ -33,8 +35,8 @@ class Passwords:
     threads bound what a flood of sign-ins can take: two cores' worth of time at most, 38 MiB.
     """
 
-    def __init__(self, *, workers: int = 2, waiting: int = 64, memory_kib: int = 19_456, passes: int = 2) -> None:
-        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
+    def __init__(self, *, workers: int = 2, waiting: int = 64, memory_kib: int | None = None) -> None:
+        self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=memory_kib or MEMORY_KIB, parallelism=1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="password")
         self._bound = workers + waiting
         self._pending = 0

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
+from bouncer import passwords, vault
 from bouncer import tenant as tenancy
-from bouncer import vault
 from bouncer.database import MainDatabase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
     from pathlib import Path
+
+MEMORY_KIB, PASSES = passwords.MEMORY_KIB, passwords.PASSES
 
 # How long an example takes depends on what else the machine does; that is no property.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -29,6 +33,34 @@ def pytest_runtest_makereport(
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 as ever, with a thousandth of the work: most tests sign somebody in, few are about the price of it."""
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 8)
+    monkeypatch.setattr(passwords, "PASSES", 1)
+
+
+@pytest.fixture
+def full_price(_cheap_passwords: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing costs what it costs those who run a bouncer."""
+    monkeypatch.setattr(passwords, "MEMORY_KIB", MEMORY_KIB)
+    monkeypatch.setattr(passwords, "PASSES", PASSES)
+
+
+@pytest.fixture(scope="session")
+def empty_main(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A main database that was migrated and closed, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "main.sqlite3"
+
+    async def make() -> None:
+        database = MainDatabase(f"sqlite+aiosqlite:///{path}")
+        await database.migrate()
+        await database.close()
+
+    asyncio.run(make())
+    return path
 
 
 @pytest.fixture
@@ -49,8 +81,9 @@ def secrets(storage: Path) -> Iterator[vault.Vault]:
 
 
 @pytest.fixture
-async def main_db(storage: Path) -> AsyncIterator[MainDatabase]:
-    """A migrated main database."""
+async def main_db(storage: Path, empty_main: Path) -> AsyncIterator[MainDatabase]:
+    """A migrated main database, started as one that is found."""
+    await asyncio.to_thread(shutil.copy, empty_main, storage / "main.sqlite3")
     database = MainDatabase(f"sqlite+aiosqlite:///{storage / 'main.sqlite3'}")
     await database.migrate()
     yield database

@@ -12,6 +12,8 @@ import pytest
 from bouncer.errors import InvalidError, RefusedError
 from bouncer.passwords import MAX_BYTES, Passwords, one_time_password
 
+pytestmark = pytest.mark.usefixtures("full_price")
+
 
 async def test_a_hash_is_argon2id_and_knows_its_password() -> None:
     with closing(Passwords()) as passwords:
@@ -41,9 +43,9 @@ async def test_an_unknown_name_takes_the_same_time_as_a_known_one() -> None:
         async def cost_s(of: str | None) -> float:
             times = []
             for _ in range(7):
-                begin = time.perf_counter()
+                begin = time.process_time()
                 assert not await passwords.verify(of, "wrong")
-                times.append(time.perf_counter() - begin)
+                times.append(time.process_time() - begin)
             return min(times)
 
         known, unknown = await cost_s(stored), await cost_s(None)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.network import ScriptedNetwork
 
 FLOOD = 500
+pytestmark = pytest.mark.usefixtures("full_price")
 
 
 @pytest.fixture

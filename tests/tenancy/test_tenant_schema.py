@@ -144,6 +144,14 @@ async def test_the_main_database_is_migrated_any_number_of_times(main_db: MainDa
     assert (storage / "main.sqlite3").stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_new_main_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "main.sqlite3"
+    database = MainDatabase(f"sqlite+aiosqlite:///{path}")
+    await database.migrate()
+    await database.close()
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
 async def test_a_users_browsers_go_with_the_user(main_db: MainDatabase) -> None:
     async with main_db.session() as unit, unit.begin():
         unit.add(User(name="ada", password_hash="x"))
