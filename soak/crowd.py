@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from bouncer import tasks
 from soak.figures import Latencies, faults, looked, middle, part, slope, tokens
-from tests.cli.clikit import ROOT, Cli
+from tests.cli.clikit import Cli
 from tests.support.ircd import free_port
+from tests.support.warm import ROOT
 
 if TYPE_CHECKING:
     import argparse

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from bouncer import tasks
 from soak.figures import Latencies, Machine, faults, looked, middle, tokens
-from tests.cli.clikit import ROOT, Cli
+from tests.cli.clikit import Cli
 from tests.support.house import Attached
 from tests.support.ircd import free_port
 from tests.support.network import ScriptedNetwork
+from tests.support.warm import ROOT
 
 if TYPE_CHECKING:
     import argparse

@@ -232,6 +232,23 @@ def test_help_is_no_error(people: Cli) -> None:
         assert people.ok(*words).out.startswith("usage: bouncer")
 
 
+def test_commands_are_the_same_when_a_shell_starts_them(people: Cli) -> None:
+    for words in (
+        "--help",
+        "user list",
+        "server list bob --json",
+        "tenant check --all",
+        "server list carol",
+        "nonsense",
+    ):
+        assert people.fresh(*words.split()) == people(*words.split()), words
+    assert people.fresh("user", "add", "carol", "--password-stdin", stdin="pw\n").out == "user carol added\n"
+    assert people.fresh("config", "check").out == f"{people.config}: ok\n"
+    for words in ("secrets rotate", "tls self-signed", "user delete carol --yes"):
+        done = people.fresh(*words.split())
+        assert (done.code, done.err) == (0, ""), done
+
+
 def test_what_one_user_has_never_shows_to_another(people: Cli) -> None:
     walk_as_both(Shell(people))
     assert len(people.ok("server", "list", "--json").json) == 2

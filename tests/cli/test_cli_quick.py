@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.cli.clikit import ROOT
+from tests.support.warm import ROOT
 
 HEAVY = {"sqlalchemy", "alembic", "cryptography", "aiohttp", "jinja2", "pydle", "uvloop", "argon2", "prometheus_client"}
 FINISH = "; import json, sys; print(json.dumps([*sys.modules]))"

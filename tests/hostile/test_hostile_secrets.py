@@ -23,7 +23,8 @@ from bouncer.models.tenant import TenantBase
 from bouncer.models.types import Encrypted
 from bouncer.service.second_factor import new_secret
 from bouncer.tenant.exports import FORMATS
-from tests.cli.clikit import ROOT, Cli
+from tests.cli.clikit import Cli
+from tests.support.warm import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
