@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 RECEIPT = "bouncer-receipt-"
 """The token of the PING that asks a client how far it has read; its PONG moves the receipt."""
 
-RECEIPT_INTERVAL_S = 1.0
+RECEIPT_SOON_S, RECEIPT_INTERVAL_S = (0.05, 0.15), (0.75, 1.0)
+"""When a client is asked after quiet, and how often while lines flow: at a moment of its own between these.
+
+Not with the line itself: one line to a channel that a hundred users are on would be followed by a hundred questions,
+answers and commits before the last of them had it.
+"""
 FIRST_MESSAGES = 100
 """Messages per buffer for a client name that was never here."""
 
@@ -289,12 +295,23 @@ class Attachment:
     # -- receipts --------------------------------------------------------------------------------------------------
 
     def wrote(self, message_id: int) -> None:
-        """Lines up to that message were written: ask at once after quiet, else within a second."""
+        """Lines up to that message were written: ask soon after quiet, else within a second.
+
+        At once for a name without a receipt: it would be a new one again if we were killed now.
+        """
         if message_id <= self._sent or self._blind:
             return
         self._sent = message_id
-        if self._timer is None:
+        if self._timer is not None or self.closed:
+            return
+        if self.client.name in self.network.receipts:
+            self._ask_later(RECEIPT_SOON_S)
+        else:
             self._ask()
+
+    def _ask_later(self, between: tuple[float, float]) -> None:
+        delay_s = random.uniform(*between)  # noqa: S311 - nothing is kept secret by it
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ask)
 
     def _ask(self) -> None:
         self._timer = None
@@ -304,7 +321,7 @@ class Attachment:
             self._number += 1
             self._asked = (self._number, self._sent)
             self.client.write(f"PING :{RECEIPT}{self._number}\r\n".encode())
-        self._timer = asyncio.get_running_loop().call_later(RECEIPT_INTERVAL_S, self._ask)
+        self._ask_later(RECEIPT_INTERVAL_S)
 
     def pong(self, token: str) -> None:
         """The client has read everything before the PING with that token."""
