@@ -70,10 +70,12 @@ class Talkers:
             await asyncio.sleep(TALK_S)
 
 
-async def page(http: aiohttp.ClientSession, url: str, heard: list[int]) -> None:
-    """Open a conversation and follow it."""
+async def page(http: aiohttp.ClientSession, url: str, heard: list[int], opened: list[float]) -> None:
+    """Open a conversation and follow it; `opened` gets how long the first took, in s."""
+    began = time.perf_counter()
     async with http.get(f"{url}/channels/1/messages") as answer:
         upto = re.search(r'data-upto="(\d+)"', await answer.text())
+    opened.append(time.perf_counter() - began)
     after = f"&after={upto[1]}" if upto else ""
     async with http.get(f"{url}/events?unread=0&buffer=c1{after}", timeout=aiohttp.ClientTimeout(total=None)) as stream:
         assert stream.status == 200, stream.status
@@ -82,19 +84,19 @@ async def page(http: aiohttp.ClientSession, url: str, heard: list[int]) -> None:
 
 
 async def open_pages(url: str, users: list[str], count: int, pipe: Connection) -> None:
-    """Sign in and say so; open the pages when told to; say how many lines they were told when asked."""
+    """Sign in and say so; open the pages when told to; say what they were told, and how fast they came, when asked."""
     async with signed_in(url, users) as people:
         for http in people:  # what the first page of each costs once is no page's
             async with http.get(f"{url}/channels/1/messages"):
                 pass
         pipe.send(0)
         await asyncio.to_thread(pipe.recv)
-        heard = [0]
-        tasks = [asyncio.create_task(page(people[n % len(people)], url, heard)) for n in range(count)]  # noqa: TID251
+        heard, took = [0], list[float]()
+        tasks = [asyncio.create_task(page(people[n % len(people)], url, heard, took)) for n in range(count)]  # noqa: TID251
         await asyncio.to_thread(pipe.recv)
         failed = [task for task in tasks if task.done()]
         assert not failed, failed[0].exception()
-        pipe.send(heard[0])
+        pipe.send((heard[0], took))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -183,16 +185,21 @@ async def measure(place: Path, count: int, seconds: float) -> None:
             newcomer.add_done_callback(lambda _: came.append(time.perf_counter() - began))
             beside = await pings(client, time.monotonic() + seconds)
             pipe.send(0)
-            heard = await asyncio.to_thread(pipe.recv)
+            heard, opening = await asyncio.to_thread(pipe.recv)
             async with asyncio.timeout(30):
                 other = await newcomer
             print(f"{count} pages of {len(users)} users, a line every {TALK_S * 1000:.0f} ms to each user's channel")
             print(f"memory for all pages: {bouncer.resident_mib() - before:.1f} MiB (target < 100 MB)")
             print(f"lines told to pages: {heard}; CPU of the bouncer: {(bouncer.cpu_s() - cpu) / seconds:.0%}")
+            half, last = statistics.median(opening), max(opening)
+            print(f"pages came after {half:.1f} s in the median, the last after {last:.1f} s")
             print(f"a client that came while they were opened was let in after {came[0]:.2f} s")
             for what, took in (("no page open", alone), ("opening all, then open", beside)):
-                worst = [round(one) for one in sorted(took)[-3:]]
-                print(f"PING of a client, {what}: {statistics.median(took):.1f} ms, worst {worst}")
+                took.sort()
+                last = took[int(len(took) * 0.99)]
+                print(
+                    f"PING of a client, {what}: {statistics.median(took):.1f} ms, 99th {last:.0f}, worst {took[-1]:.0f}"
+                )
             print(f"loop lag, worst of the last minute: {await asyncio.to_thread(lag_ms, place)} ms (target < 50)")
             talking.cancel()
             for _, writer in (client, other):

@@ -23,6 +23,7 @@ from web.sending import SENT, Sent
 from web.serving import Bounds, HttpListener, at_work
 from web.sessions import SessionRows
 from web.streams import STREAMS, Streams
+from web.turns import DOOR, PAGES, Turns
 from web.websocket import SOCKETS, Sockets
 
 if TYPE_CHECKING:
@@ -55,16 +56,19 @@ def make_app(config: Config, service: Service) -> web.Application:
         middlewares=[
             at_work,
             middlewares.errors,
-            middlewares.written_out,
             middlewares.deadline,
             middlewares.same_origin,
             middlewares.client_address,
             aiohttp_session.session_middleware(sessions),
             middlewares.signed_in,
+            middlewares.in_turn,
+            middlewares.in_tenant,
+            middlewares.written_out,
         ],
     )
     app[CONFIG], app[SERVICE], app[SESSIONS], app[STREAMS] = config, service, sessions, Streams()
     app[TURN] = asyncio.Lock()
+    app[PAGES], app[DOOR] = Turns(), Turns()
     app[SOCKETS], app[SENT], app[SHARED] = Sockets(), Sent(), Shared()
     app[ASSETS] = Assets.read(HERE / "static")
     _templates(app)

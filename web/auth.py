@@ -59,7 +59,10 @@ def confirm_path(request: web.Request) -> str:
     """The page that asks for the password, and leads on to what was wanted: after a form, to the page it is on."""
     wanted = request.raw_path
     if request.method not in ("GET", "HEAD"):
-        wanted = urlsplit(request.headers.get("Referer", "")).path or HOME
+        try:
+            wanted = urlsplit(request.headers.get("Referer", "")).path
+        except ValueError:
+            wanted = HOME
     return f"/account/confirm?next={quote(local_path(wanted), safe='')}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -27,6 +26,9 @@ TURN = web.AppKey("turn", asyncio.Lock)
 
 NOTICES = web.RequestKey("notices", int)
 """How many notifications wait unread, for the header of every page."""
+
+SLICE_S = 0.003
+"""A page is written out for so long, then others have a turn: IRC does not wait for a whole one."""
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
@@ -60,11 +62,19 @@ class Page(web.Response):
             "trouble": health.words() if health is not None else "",
             "not_kept": health.lost if health is not None else 0,
         }
-        self._write = partial(aiohttp_jinja2.render_string, template, request, {**here, **context})
+        env = request.app[aiohttp_jinja2.APP_KEY]
+        self._pieces = env.get_template(template).generate({**here, **context})
 
-    def write_out(self) -> None:
-        """Make the text; this takes milliseconds of the loop's time."""
-        self.text = self._write()
+    async def write_out(self) -> None:
+        """Make the text, some milliseconds of the loop's time at once."""
+        loop = asyncio.get_running_loop()
+        done, began = list[str](), loop.time()
+        for piece in self._pieces:
+            done.append(piece)
+            if loop.time() - began > SLICE_S:
+                await asyncio.sleep(0)
+                began = loop.time()
+        self.text = "".join(done)
 
 
 def render(
@@ -102,10 +112,17 @@ async def form(request: web.Request) -> dict[str, str]:
         return {}
     if request.content_type != FORM_TYPE or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise web.HTTPUnsupportedMediaType
-    body = await request.read()
-    if SIGNED_IN not in request and len(body) > STRANGERS_BYTES:
-        raise web.HTTPRequestEntityTooLarge(max_size=STRANGERS_BYTES, actual_size=len(body))
-    return fields_of(body)
+    return fields_of(await request.read() if SIGNED_IN in request else await _strangers_body(request))
+
+
+async def _strangers_body(request: web.Request) -> bytes:
+    """No more of it is kept than may be read: strangers have many connections."""
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > STRANGERS_BYTES:
+            raise web.HTTPRequestEntityTooLarge(max_size=STRANGERS_BYTES, actual_size=len(body))
+    return bytes(body)
 
 
 def fields_of(body: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Owns what happens around every handler: headers, error pages, deadline, cross-origin refusal, sign-in, tenant."""
+"""Owns what happens around every handler: headers, error pages, deadline, cross-origin refusal, sign-in, turn."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from aiohttp import web
 from bouncer import browse, tenant
 from bouncer.database import storage_failure
 from bouncer.errors import CommandError, NotFoundError, TenantBusyError
+from bouncer.gate import neighbours
 from bouncer.service.audit import ACTOR, Actor
 from web.auth import confirm_path, is_fresh, sign_in_path
-from web.context import CONFIG, NOTICES, TURN, Page, see_other
+from web.context import CONFIG, NOTICES, SESSIONS, TURN, Page, see_other
 from web.origin import from_here
 from web.serving import CONNECTIONS
 from web.sessions import ADDRESS, SIGNED_IN
+from web.turns import DOOR, PAGES
 from web.visitors import visitor
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ OPEN = frozenset({"static", "socket"})
 """What asks for no session at all; IRC clients log in in their own way."""
 STREAMS = frozenset({"events", "socket"})
 LONG = frozenset({"server.delete", "server.trial", "server.trial.create"})
+LOGINS = frozenset({"session.create", "invite.accept"})
+"""These wait for nobody's turn: what they cost has bounds of its own."""
+UNTURNED = OPEN | STREAMS | LONG | LOGINS
+"""What has no place among the pages, as it lasts; a stream takes one for its beginning."""
 FRAGMENTS = frozenset(
     {
         "events",
@@ -99,6 +105,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
+KEPT_HEADERS = frozenset({"Allow", "Retry-After"})
+"""Of an error that is shown as a page."""
+
 NO_STORAGE = (
     "The storage of the bouncer does not do its part ({}). What people say on IRC is shown all the same, and kept as "
     "soon as that is possible. Try again in a moment."
@@ -135,17 +144,17 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        page = _error_page(request, error.status)
-        if "Allow" in error.headers:
-            page.headers["Allow"] = error.headers["Allow"]
+        page = await _error_page(request, error.status)
+        for name in KEPT_HEADERS & error.headers.keys():
+            page.headers[name] = error.headers[name]
         return page
     except NotFoundError:
-        return _error_page(request, 404)
+        return await _error_page(request, 404)
     except CommandError as error:
-        return _error_page(request, 409, str(error))
+        return await _error_page(request, 409, str(error))
     except (TimeoutError, TenantBusyError):
         log.warning("%s %s took too long", request.method, request.path)
-        return _error_page(request, 503)
+        return await _error_page(request, 503)
     except ConnectionError:
         raise
     except Exception as error:
@@ -154,25 +163,15 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             log.exception("%s %s failed", request.method, request.path)
         else:
             log.warning("%s %s: %s", request.method, request.path, reason)
-        return _error_page(request, 500) if reason is None else _error_page(request, 503, NO_STORAGE.format(reason))
+        words = "" if reason is None else NO_STORAGE.format(reason)
+        return await _error_page(request, 500 if reason is None else 503, words)
 
 
-@web.middleware
-async def written_out(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Pages are written out one at a time, and the loop turns between: IRC waits for one of them at most."""
-    response = await handler(request)
-    if isinstance(response, Page):
-        async with request.app[TURN]:
-            response.write_out()
-            await asyncio.sleep(0)
-    return response
-
-
-def _error_page(request: web.Request, status: int, words: str = "") -> web.Response:
+async def _error_page(request: web.Request, status: int, words: str = "") -> web.Response:
     title, sentence = ERRORS.get(status, ("That cannot be done", "Go back and try again."))
     context = {"status": status, "title": title, "sentence": words or sentence}
     page = Page(request, "error.html", context, status)
-    page.write_out()
+    await page.write_out()
     return page
 
 
@@ -206,11 +205,11 @@ async def client_address(request: web.Request, handler: Handler) -> web.StreamRe
 
 @web.middleware
 async def signed_in(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Only the signed-in pass, each inside the tenant of the session's user; the id never comes from the request."""
+    """Set `request[SIGNED_IN]`; only the signed-in pass, but to what is public."""
     route = request.match_info.route.name or ""
     if route in OPEN:
         return await handler(request)
-    await aiohttp_session.get_session(request)
+    await _look_up(request)
     ACTOR.set(Actor(None, "panel", request[ADDRESS]))  # for who has no account yet
     user = request.get(SIGNED_IN)
     if request.match_info.http_exception is not None or (user is None and route in PUBLIC):
@@ -220,12 +219,56 @@ async def signed_in(request: web.Request, handler: Handler) -> web.StreamRespons
     if (instead := _first(request, user)) is not None:
         return instead
     ACTOR.set(Actor(user.id, user.name, request[ADDRESS]))
-    if route in OUTSIDE or (route.startswith(WITHOUT_DATA) and not await tenant.exists(user.id)):
+    return await handler(request)
+
+
+async def _look_up(request: web.Request) -> None:
+    """Whose session it is: a few at once ask the main database, so that logins find it free."""
+    if request.match_info.route.name in LOGINS or request.app[SESSIONS].load_cookie(request) is None:
+        await aiohttp_session.get_session(request)
+        return
+    async with request.app[DOOR].turn(neighbours(request[ADDRESS])):
+        await aiohttp_session.get_session(request)
+
+
+@web.middleware
+async def in_turn(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only so many pages are begun at once, of one person and in all."""
+    if request.match_info.route.name in UNTURNED:
+        return await handler(request)
+    user = request.get(SIGNED_IN)
+    if user is None:
+        async with request.app[DOOR].turn(neighbours(request[ADDRESS])):
+            return await handler(request)
+    if request.method not in SAFE_METHODS:
+        await request.read()  # who sends it slowly waits outside
+    async with request.app[PAGES].turn(str(user.id)):
+        return await handler(request)
+
+
+@web.middleware
+async def in_tenant(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Each request inside the tenant of the session's user; the id never comes from the request."""
+    route, user = request.match_info.route.name or "", request.get(SIGNED_IN)
+    if user is None or request.match_info.http_exception is not None or route in OUTSIDE:
+        return await handler(request)
+    if route.startswith(WITHOUT_DATA) and not await tenant.exists(user.id):
         return await handler(request)
     async with tenant.switch(user.id):
         if request.method == "GET":
             request[NOTICES] = await _notices()
         return await handler(request)
+
+
+@web.middleware
+async def written_out(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pages are written out one at a time, and the loop turns between."""
+    response = await handler(request)
+    if isinstance(response, Page):
+        async with request.app[TURN]:
+            await response.write_out()
+            await asyncio.sleep(0)
+    return response
 
 
 async def _notices() -> int:

@@ -19,7 +19,7 @@ from bouncer.service.figures import DAY_MS, HOUR_MS, Span, latest, stretches
 from tests.support.certificates import self_signed
 from tests.support.network import ScriptedNetwork
 from tests.web.panelkit import SERVER, add_server, connected, fill, message
-from web import charts, middlewares
+from web import charts, context, middlewares
 from web.context import TURN, Page
 from web.present import common_name
 
@@ -288,6 +288,28 @@ async def test_a_clone_has_all_but_the_name_and_the_secrets(installation: Instal
     assert [view.row.name for view in await installation.service.servers.list(user.id)] == ["libera", "libera-2"]
 
 
+@pytest.mark.parametrize(("slice_s", "turns"), [(-1.0, 9), (60.0, 0)])
+async def test_a_page_is_written_out_a_slice_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, slice_s: float, turns: int
+) -> None:
+    monkeypatch.setattr(context, "SLICE_S", slice_s)
+    loop, turn = asyncio.get_running_loop(), [0]
+
+    def tick() -> None:
+        turn[0] += 1
+        if turn[0] < 100:
+            loop.call_soon(tick)
+
+    page = Page.__new__(Page)
+    web.Response.__init__(page)
+    page._pieces = (f"{turn[0]} " for _ in range(10))
+    tick()
+    await page.write_out()
+    assert page.text is not None
+    first, *_, last = (int(word) for word in page.text.split())
+    assert last - first == turns
+
+
 async def test_pages_are_written_out_one_in_a_turn_of_the_loop() -> None:
     loop, turn, written = asyncio.get_running_loop(), [0], list[int]()
 
@@ -295,7 +317,7 @@ async def test_pages_are_written_out_one_in_a_turn_of_the_loop() -> None:
         def __init__(self) -> None:
             web.Response.__init__(self)
 
-        def write_out(self) -> None:
+        async def write_out(self) -> None:
             written.append(turn[0])
 
     async def handler(_request: web.Request) -> web.StreamResponse:

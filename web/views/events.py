@@ -11,6 +11,7 @@ from aiohttp import web
 from web.context import SESSIONS, me, service
 from web.following import Following
 from web.streams import STREAMS
+from web.turns import PAGES
 
 if TYPE_CHECKING:
     from bouncer.events import Event
@@ -31,7 +32,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     the latest after HEARTBEAT_S: a page that hears nothing for much longer begins a new stream.
     """
     user = me(request)
-    page = await Following.of(request, user.id)
+    async with request.app[PAGES].turn(str(user.id)):
+        page = await Following.of(request, user.id)
     hub = service(request).live.hub(user.id)
     with request.app[STREAMS].admit(user.id, request), hub.subscribe(reads=page.reads) as events:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
