@@ -33,6 +33,9 @@ HANDSHAKE_S = 10.0
 PAUSE_S = 1.0
 """After the system would not give us another socket."""
 FULL = b"ERROR :Too many connections are registering; try again later\r\n"
+FULL_TLS = bytes((21, 3, 3, 0, 2, 2, 49))
+"""An alert in the clear, as TLS has it for before the handshake: fatal, access denied (RFC 8446, section 6)."""
+HELLO_BYTES = 16_384
 _OURS_TO_BLAME = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -140,6 +143,8 @@ class Listeners:
             for acceptor in opened.values():
                 await acceptor.close()
             raise
+        for acceptor in opened.values():
+            log.info("IRC listens on %s", acceptor.uri)
         self._open |= opened
         self._endpoints = wanted
         self._config = config
@@ -176,10 +181,7 @@ class Listeners:
         if ticket is not None:
             self._tasks.spawn(self._welcome(connection, endpoint, peer, ticket), name=f"arrival {endpoint.scheme}")
             return
-        with contextlib.suppress(OSError):
-            if not endpoint.tls and not endpoint.proxy:
-                connection.send(FULL)
-        connection.close()
+        _turn_away(connection, endpoint)
 
     async def _welcome(self, connection: socket.socket, endpoint: Endpoint, peer: str, ticket: Ticket) -> None:
         try:
@@ -198,7 +200,7 @@ class Listeners:
                     address = await self._proxied(connection, endpoint, peer)
                     if not ticket.move(address, each=self._config.limits.registering_per_address):
                         self.refused["full"] += 1
-                        connection.close()
+                        _turn_away(connection, endpoint)
                         return None
                 step = "handshake"
                 context = self._tls.context if endpoint.tls and self._tls is not None else None
@@ -245,6 +247,14 @@ class Listeners:
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         safe = endpoint.tls or (endpoint.path is not None and not endpoint.proxy)
         return Stream(reader, writer, self._config.limits.client_line_bytes, tls=safe, address=address)
+
+
+def _turn_away(connection: socket.socket, endpoint: Endpoint) -> None:
+    """Close it with what can be said without a handshake."""
+    with contextlib.suppress(OSError):
+        connection.send(FULL_TLS if endpoint.tls else FULL)
+        connection.recv(HELLO_BYTES)  # what is left unread would be answered with a reset, which can overtake our words
+    connection.close()
 
 
 def _place(endpoint: Endpoint, number: int) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from bouncer import control, tenant
+from bouncer import control, tenant, tls
+from bouncer.config import Tls
+from bouncer.endpoints import parse_listen
 from bouncer.errors import InvalidError, RefusedError, UsageError
 from bouncer.irc.message import Message
 from bouncer.models.main import AuditEntry
@@ -101,6 +104,24 @@ async def test_one_stranger_too_many_is_told_and_the_others_stay(house: House, h
     strangers[1].send("PING again")
     await strangers[1].until("again")
     await registered(house, "alice")
+
+
+@pytest.mark.parametrize("config", [{"registering_per_address": 1}], indirect=True)
+async def test_with_tls_one_stranger_too_many_is_told_by_an_alert(house: House, tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    tls.write_pair(tls.self_signed(["localhost"]), cert, key)
+    listen = (parse_listen("ircs://127.0.0.1:0"),)
+    await house.supervisor.reload(replace(house.supervisor.config, listen=listen, tls=Tls(cert, key)))
+    port = int(house.supervisor.listening[0].rpartition(":")[2])
+    context = ssl.create_default_context(cafile=str(cert))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    first = Attached(reader, writer)
+    house.clients.append(first)
+    first.send("PING hello")
+    await first.until("hello")
+    with pytest.raises(ssl.SSLError, match=r"(?i)access.denied"):
+        await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    await first.barrier()
 
 
 # -- what a client makes us remember ---------------------------------------------------------------------------------

@@ -131,8 +131,10 @@ async def test_limits_by_address_are_for_who_is_behind_the_proxy(house: House) -
         client = await connect(house, PLAIN, version_1("203.0.113.7"), "PING here")
         await client.until("here")
     over = await connect(house, PLAIN, version_1("203.0.113.7"), *LOGIN)
-    assert await ended(over) == b""
-    assert house.supervisor.listeners.refused["full"] == 1
+    assert await ended(over) == listeners.FULL
+    with pytest.raises(ssl.SSLError, match=r"(?i)access.denied"):  # what TLS can say before a handshake
+        await connect(house, SECURE, version_2("203.0.113.7"), *LOGIN)
+    assert house.supervisor.listeners.refused["full"] == 2
     other = await connect(house, PLAIN, version_1("198.51.100.1"), *LOGIN)
     await other.until(" 001 ")
 

@@ -154,6 +154,45 @@ async def test_a_file_that_is_over_its_limit_without_any_history_is_left_alone(
     assert service.caretaker.warning(alice.id)
 
 
+async def test_history_is_deleted_for_two_people_at_a_time_and_the_next_waits(service: Service, alice: User) -> None:
+    await fill(alice, 50)
+    work = service.upkeep
+    async with asyncio.timeout(10):
+        for _ in range(2):  # two others are at it
+            await work._gate.acquire()
+        await work.delete(alice.id, EVERYTHING, None, None)
+    assert not await work.finished(alice.id, 0.2)
+    assert len(await times(alice)) == 50
+    work._gate.release()
+    assert await work.finished(alice.id, 30)
+    assert await times(alice) == []
+    work._gate.release()
+
+
+async def test_of_a_long_deletion_so_many_go_at_once_and_of_many_the_last_are_remembered(
+    service: Service, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "BUDGET_S", 60.0)  # however slow this machine is
+    await fill(alice, 2_500, text="x")
+    with contextlib.closing(sqlite3.connect(tenant.path(alice.id))) as file, file:
+        file.execute("CREATE TABLE steps (size)")
+        step = "INSERT INTO steps VALUES (new.done - old.done)"
+        file.execute(f"CREATE TRIGGER step AFTER UPDATE OF done ON upkeep_jobs BEGIN {step}; END")
+        count = file.execute("SELECT max(id) FROM upkeep_jobs").fetchone()[0] or 0
+    await service.upkeep.delete(alice.id, EVERYTHING, None, None)
+    assert await service.upkeep.finished(alice.id, 30)
+    with contextlib.closing(sqlite3.connect(tenant.path(alice.id))) as file:
+        assert file.execute("SELECT max(size), sum(size) FROM steps").fetchone() == (1_000, 2_500)
+    for _ in range(24):
+        await service.upkeep.delete(alice.id, EVERYTHING, None, None)
+    assert await service.upkeep.finished(alice.id, 30)
+    await service.upkeep.delete(alice.id, EVERYTHING, None, None)
+    assert await service.upkeep.finished(alice.id, 30)
+    assert [job.id for job in await service.upkeep.jobs(alice.id)] == list(range(count + 26, count + 6, -1))
+    with contextlib.closing(sqlite3.connect(tenant.path(alice.id))) as file:
+        assert file.execute("SELECT count(*), min(id) FROM upkeep_jobs").fetchone() == (20, count + 7)
+
+
 async def test_the_moment_before_which_so_much_was_said(service: Service, alice: User) -> None:
     await fill(alice, 1_000, first_day=10)
     all_times = await times(alice)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import delete, func, insert, select
 
 from bouncer import tenant
@@ -155,6 +156,13 @@ NO_RULES: tuple[tuple[dict[str, str], str], ...] = (
     ({"kept": "forever"}, "days"),
     ({"kept": "days", "days": "31"}, "days"),
 )
+
+
+@pytest.mark.parametrize(("days", "status"), [("1", 303), ("36500", 303), ("36501", 422)])
+async def test_a_rule_has_so_many_days_at_most(alice: Browser, days: str, status: int) -> None:
+    fields = {"in": "", "kept": "days", "days": days, "seen": "1", "confirm": "1"}
+    answer = await alice.post("/history/rules", fields)
+    assert (answer.status, bool(answer.error_beside("days"))) == (status, status == 422)
 
 
 async def test_a_rule_that_is_none_or_longer_than_the_operators_is_refused_beside_its_field(
