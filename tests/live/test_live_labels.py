@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def shape(lines: list[str]) -> list[str]:
-    """The lines of an answer with references of batches as R, without times, message ids and the PONG."""
+    """The lines of an answer with references of batches as R, without times and message ids, and without our PINGs."""
     names: dict[str, str] = {}
     found = []
-    for line in lines:
+    for line in (one for one in lines if not one.startswith("PING ")):
         tags, _, rest = line[1:].partition(" ") if line.startswith("@") else ("", "", line)
         kept = []
         for tag in tags.split(";") if tags else ():
