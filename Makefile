@@ -17,7 +17,7 @@ run:
 # What other bouncers do wrong is tried first where asyncio looks closely and nothing may be left open.
 test: setup-dev lint
 	@$(if $(ARGS),,PYTHONASYNCIODEBUG=1 $(PYTHON) -X dev -m pytest -q -n 2 tests/live/test_w_networks.py tests/live/test_w_clients.py)
-	@$(PYTHON) -m pytest -q -n 2 --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 setup-dev:
 	@scripts/system-packages $(SYSTEM_PACKAGES)

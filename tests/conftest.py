@@ -24,6 +24,27 @@ hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("untimed")
 
 
+SLOW = ("faults", "e2e", "frame", "cli", "web", "transparency", "hostile", "live", "service")
+"""Folders in the order they are begun, the others last: what is begun last is short, so no worker is waited for."""
+ALONE = {"faults", "e2e", "cli", "web", "hostile", "live", "service"}
+"""Of these each test goes to the worker that is free; of others a file at a time."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order and groups for `--dist loadgroup`; what shares a fixture with its module stays together."""
+    ranks = {folder: rank for rank, folder in enumerate(SLOW)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(SLOW)))
+    for item in items:
+        if item.path.parent.name not in ALONE or _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares(item: pytest.Item) -> bool:
+    used = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # a Function's, which each of ours is
+    return any(found[-1].scope in {"class", "module", "package"} for found in used.values())
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

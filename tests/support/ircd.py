@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 START_S = 20.0
 STOP_S = 5.0
+_FIRST_PORT, _PORTS = 12_000, 2_000
+_SERIAL = itertools.count(os.getpid())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +129,17 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A loopback port nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port nothing listens on now, which nobody is given by chance: not one of those the system hands out.
+
+    Each worker of the tests has some of its own, in turn.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for _ in range(_PORTS):
+        port = _FIRST_PORT + worker % 10 * _PORTS + next(_SERIAL) % _PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @contextlib.asynccontextmanager
