@@ -101,6 +101,7 @@ async def test_markers_outlive_a_restart_and_count_what_is_unread(
 ) -> None:
     async with running(Supervisor(config, main_db, tenants)) as house:
         peer = await on_room(house, network)
+        peer.lets_go = True
         await said(peer, 5)
         await peer.send(f"@time={stamp(99)} :friend!f@example PRIVMSG #Room :alice: look")
         await peer.send(f"@time={stamp(100)} :friend!f@example PRIVMSG alice :hello")
@@ -123,6 +124,7 @@ async def test_markers_outlive_a_restart_and_count_what_is_unread(
             assert await tenant.read(lambda db: db.execute(waiting).fetchone()) == (0,)
     async with running(Supervisor(config, main_db, tenants)) as house:
         peer = await network.accept()
+        peer.lets_go = True
         await peer.welcome()
         await peer.expect("JOIN", "#Room")
         await peer.let_in("#Room")

@@ -131,13 +131,14 @@ async def test_values_outlive_a_restart_and_are_in_the_welcome(
     config: Config, main_db: MainDatabase, tenants: Tenants, network: ScriptedNetwork
 ) -> None:
     async with running(Supervisor(config, main_db, tenants)) as house:
-        await on_room(house, network)
+        (await on_room(house, network)).lets_go = True
         client = await client_of(house)
         await said(client, "METADATA * SET url there")
         await said(client, f"METADATA #room SET {PINNED} 1")
         await house.supervisor.flush(house.ids["alice"])
     async with running(Supervisor(config, main_db, tenants)) as house:
         peer = await network.accept()
+        peer.lets_go = True
         await peer.welcome()
         await peer.barrier()
         client = await house.client("alice/net", caps=CAPS)

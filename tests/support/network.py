@@ -134,13 +134,14 @@ class Peer:
     """The server's end of one connection.
 
     `received` holds every line that came, as text. PINGs whose token is not the script's are answered at once while
-    `answer_pings` is true, and are not given to `line` and `expect`.
+    `answer_pings` is true, and are not given to `line` and `expect`. `lets_go`: it closes at QUIT, as servers do.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.received: list[str] = []
         self.welcomed = Welcomed()
         self.answer_pings = True
+        self.lets_go = False
         self.closed = asyncio.Event()
         self._reader, self._writer = reader, writer
         self._unread: asyncio.Queue[Message | None] = asyncio.Queue()
@@ -169,6 +170,8 @@ class Peer:
                         barrier.set_result(None)
                 else:
                     self._unread.put_nowait(message)
+                    if message.command == "QUIT" and self.lets_go:
+                        self.hang_up()
         except OSError:
             pass
         finally:
