@@ -6,6 +6,7 @@ Nothing here knows IRC or clients: a `Batch` carries rows, changes and the callb
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.errors import TenantError
 from bouncer.events import Trouble
-from bouncer.histogram import Histogram
 from bouncer.journal_sql import Known, write
+from bouncer.journal_stats import Stats, Waiting
+from bouncer.journal_turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,13 +27,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_ROWS_PER_COMMIT = 2_000
+MAX_ROWS_PER_COMMIT, MAX_STATEMENTS_PER_COMMIT = 2_000, 500
+"""Rows go in by the dozen, statements one by one: each gives the interpreter away and waits to have it back."""
 ENOUGH_ROWS = 4_000
 """Rows of one tenant that wait before its networks are read no further until a commit has made room."""
 TRIP = 500  # rows, or statements, of several tenants in one trip: who has more goes alone, behind the others
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
-BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-BOUNDS_ROWS = (0, 1, 2, 5, 10, 50, 100, 500, 1_000, 2_000)
 
 
 class MessageRow(NamedTuple):
@@ -94,29 +95,6 @@ def ignore_release(_batch: Batch, _stored: bool) -> None:
     """The `release` of a batch nobody waits for."""
 
 
-@dataclass(slots=True)
-class Stats:
-    """Counters since the start."""
-
-    commits: int = 0
-    rows: int = 0
-    lost: int = 0
-    sent_before_stored: int = 0
-    failures: int = 0
-    trip_s: Histogram = field(default_factory=lambda: Histogram(BOUNDS_S))
-    """How long a trip to a worker thread took, with the commits of all tenants that had something to write."""
-    commit_rows: Histogram = field(default_factory=lambda: Histogram(BOUNDS_ROWS))
-    """Messages in one tenant's commit."""
-
-
-class Waiting(NamedTuple):
-    """What is not on disk yet: tenants, rows of theirs, and those among them whose storage is failing."""
-
-    tenants: int
-    rows: int
-    troubled: int
-
-
 @dataclass(slots=True, eq=False)
 class _Queue:
     """One tenant's batches that are not on disk yet, oldest first."""
@@ -158,6 +136,7 @@ class Journal:
         self._dirty: list[dict[str, _Queue]] = [{} for _ in range(tenants.workers)]
         self._wake = [asyncio.Event() for _ in range(tenants.workers)]
         self._known: dict[str, Known] = {}
+        self._turns = Turns()
         self._group = tasks.Group()
         self._closing = False
         self.stats = Stats()
@@ -296,13 +275,13 @@ class Journal:
             self._tenants.when_free(queue.tenant, lambda: self._mark(queue))
             return None
         batches: list[Batch] = []
-        rows = 0
+        rows = statements = 0
         for batch in queue.batches:
-            more = max(len(batch.rows), batch.statements)
-            if batches and rows + more > MAX_ROWS_PER_COMMIT:
+            rows += len(batch.rows)
+            statements += batch.statements
+            if batches and (rows > MAX_ROWS_PER_COMMIT or statements > MAX_STATEMENTS_PER_COMMIT):
                 break
             batches.append(batch)
-            rows += more
         queue.writing = True
         return queue, lease, batches
 
@@ -317,39 +296,54 @@ class Journal:
         except TenantError as error:
             results = [error] * len(jobs)
         finally:
-            for queue, lease, _ in jobs:
-                queue.writing = False
+            for _, lease, _ in jobs:
                 lease.release()
         self.stats.trip_s.observe(loop.time() - began)
         for (queue, _, batches), result in zip(jobs, results, strict=True):
+            if isinstance(result, Exception) or queue.forgotten:
+                queue.writing = False
             if queue.forgotten:
                 self._drop(queue)
             elif isinstance(result, Exception):
                 self._failed(queue, result)
             else:
-                self._written(queue, batches, result)
+                self.stats.commits += 1
+                self.stats.commit_rows.observe(sum(len(batch.rows) for batch in batches))
+                self._turns.add(functools.partial(self._written, queue, deque(batches), result))
+        self._turns.go()
 
-    def _written(self, queue: _Queue, batches: list[Batch], lost: int) -> None:
-        self.stats.commits += 1
+    def _written(self, queue: _Queue, stored: deque[Batch], lost: int) -> bool:
+        """Release the next of the batches that are in the file now, before the queue is written on; if there are more.
+
+        `lost` rows of them could not be kept.
+        """
+        batch = stored.popleft()
+        queue.batches.popleft()
+        queue.rows -= len(batch.rows)
+        self._rows -= len(batch.rows)
+        queue.changes -= batch.statements
+        self.stats.rows += len(batch.rows)
         queue.progress_at = asyncio.get_running_loop().time()
+        if not batch.released:
+            self._release(batch, stored=True)
+        elif batch.stored is not None:
+            self._call(batch.stored, batch)
+        if not stored:
+            self._shown(queue, lost)
+        return bool(stored)
+
+    def _shown(self, queue: _Queue, lost: int) -> None:
+        """All that the last commit brought has been released."""
+        queue.writing = False
         queue.room.set()
-        self.stats.commit_rows.observe(sum(len(batch.rows) for batch in batches))
-        for batch in batches:
-            queue.batches.popleft()
-            queue.rows -= len(batch.rows)
-            self._rows -= len(batch.rows)
-            queue.changes -= batch.statements
-            self.stats.rows += len(batch.rows)
-            if not batch.released:
-                self._release(batch, stored=True)
-            elif batch.stored is not None:
-                self._call(batch.stored, batch)
         if lost:
             self.stats.lost += lost
             queue.lost += lost
         if queue.reason or lost:
             self._recovered(queue)
-        if queue.batches:
+        if queue.forgotten:
+            self._drop(queue)
+        elif queue.batches:
             self._mark(queue)
         else:
             self._drained(queue)

@@ -52,6 +52,9 @@ NEEDS_RESTART = ("storage.", "main.", "timeouts.reply_s", "timeouts.commit_live_
 GC_THRESHOLDS = (20_000, 20, 50)
 """A read of a busy network makes some thousand objects that all live until they are stored: with Python's own 700 the
 collector would look through them again and again, and there is hardly a cycle to be found."""
+SWITCH_S = 0.0005
+"""A thread that wants the interpreter gets it after so long at the latest. A commit asks for it some twenty times: with
+Python's own 5 ms, one message waited for 100 ms while the loop was busy with somebody else's flood."""
 OF_THE_PANEL = ("web.", "limits.panel_", "timeouts.panel_s")
 """Keys for which the panel is closed and opened again."""
 
@@ -122,7 +125,7 @@ class Daemon:
         # What is pushed is undone in the opposite order, after a failed start as after a good run.
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._notifier.close)
-            _tune_collector()
+            _tune_interpreter()
             await self._start(stack)
             gc.freeze()  # as above, for what the start has made
             self._notifier.ready(f"listening on {', '.join(self._supervisor.listening)}")
@@ -280,8 +283,9 @@ class Daemon:
             await asyncio.sleep(every_s)
 
 
-def _tune_collector() -> None:
-    """The program itself stays; no collection looks at it again."""
+def _tune_interpreter() -> None:
+    """The program itself stays: no collection looks at it again. Threads take turns often."""
+    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -58,7 +58,7 @@ _DONE_BY_US = frozenset({"join", "part", "kick", "topic", "mode", "nick"})
 _NEWS = frozenset({"account", "away", "chghost", "setname"})
 _EVENTFUL = _NEWS | {"isupport", "join", "nick", "rename"}
 MAX_KEYS = 200
-TURN_S, TURN_ROWS = 0.02, 2_000
+TURN_S, TURN_ROWS = 0.005, 2_000
 """What one network may do before others have a turn: a batch that is longer is taken in parts."""
 ODD_LOGGED = 20
 """Lines that made us stumble and are logged; a hostile network could fill the disk with more."""
