@@ -111,6 +111,8 @@ _LATE = frozenset({REDACT, REDACT_TAGMSG, REDACT_INDEX, MARKER_READ})
 _COLUMNS = "id, server_id, channel_id, conversation_id, target, sender, message_type, content, tags, msgid, time, own"
 _ONE_MESSAGE = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_MESSAGE = f"INSERT INTO messages ({_COLUMNS}) VALUES {_ONE_MESSAGE}"  # noqa: S608 - constants only
+_IMPOSSIBLE = (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError)
+"""What a row raises that can never be stored."""
 _MOST = 64
 """Rows of one statement: they stay below the 999 parameters that every SQLite takes."""
 
@@ -176,16 +178,23 @@ def write_batches(connection: sqlite3.Connection, batches: Sequence[Batch], buff
     Raises sqlite3.OperationalError or DatabaseError when storage fails: then nothing was stored and all may be tried
     again. A row that can never be stored (its server is gone, a value is impossible) costs itself only.
     """
+    if (row := _lone(batches, buffers)) is not None:
+        try:
+            batches[0].ids = (_write_lone(connection, _values(connection, buffers, None, row)),)
+        except _IMPOSSIBLE:
+            buffers.clear()  # below it costs itself only
+        else:
+            return 0
     connection.execute("BEGIN IMMEDIATE")
     try:
         try:
-            connection.execute("SAVEPOINT whole")
             _write_fast(connection, batches, buffers)
             lost = 0
-        except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError) as error:
+        except _IMPOSSIBLE as error:
             log.warning("a batch did not go in as a whole, storing row by row: %s", error)
-            connection.execute("ROLLBACK TO whole")
+            connection.execute("ROLLBACK")
             buffers.clear()
+            connection.execute("BEGIN IMMEDIATE")
             lost = _write_careful(connection, batches, buffers)
         connection.execute("COMMIT")
     except BaseException:
@@ -194,6 +203,27 @@ def write_batches(connection: sqlite3.Connection, batches: Sequence[Batch], buff
             connection.execute("ROLLBACK")
         raise
     return lost
+
+
+def _lone(batches: Sequence[Batch], buffers: Buffers) -> MessageRow | None:
+    """The row, where one with a buffer that is known is all there is: one statement is a transaction by itself.
+
+    Between statements a thread gives the interpreter away and waits for it again; most messages come alone.
+    """
+    if len(batches) != 1 or len(batches[0].rows) != 1 or batches[0].changes:
+        return None
+    row = batches[0].rows[0]
+    if row.notify or (row.buffer and (row.server_id, row.buffer, row.folded) not in buffers):
+        return None
+    return row
+
+
+def _write_lone(connection: sqlite3.Connection, values: tuple[object, ...]) -> int:
+    level, connection.isolation_level = connection.isolation_level, None  # sqlite3 would begin a transaction by itself
+    try:
+        return int(connection.execute(_INSERT_MESSAGE, values).lastrowid or 0)
+    finally:
+        connection.isolation_level = level
 
 
 def _write_fast(connection: sqlite3.Connection, batches: Sequence[Batch], buffers: Buffers) -> None:
@@ -244,7 +274,7 @@ def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buf
         try:
             connection.execute("SAVEPOINT changes")
             late = _apply_changes(connection, batch, buffers)
-        except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError):
+        except _IMPOSSIBLE:
             connection.execute("ROLLBACK TO changes")
             log.exception("changes of a batch could not be applied")
         ids: list[int] = []
@@ -255,7 +285,7 @@ def _write_careful(connection: sqlite3.Connection, batches: Iterable[Batch], buf
                 connection.execute(_INSERT_MESSAGE, _values(connection, buffers, number, row))
                 if row.notify:
                     connection.execute(_INSERT_NOTIFICATION, (number, row.notify, row.time))
-            except (sqlite3.IntegrityError, sqlite3.InterfaceError, ValueError, OverflowError) as error:
+            except _IMPOSSIBLE as error:
                 connection.execute("ROLLBACK TO one")
                 buffers.clear()
                 number = 0
@@ -309,7 +339,9 @@ def _execute(connection: sqlite3.Connection, change: Change) -> None:
         connection.execute(change.sql, change.params)
 
 
-def _values(connection: sqlite3.Connection, buffers: Buffers, number: int, row: MessageRow) -> tuple[object, ...]:
+def _values(
+    connection: sqlite3.Connection, buffers: Buffers, number: int | None, row: MessageRow
+) -> tuple[object, ...]:
     channel = conversation = None
     if row.buffer:
         key = (row.server_id, row.buffer, row.folded)
