@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.panel import APART_MS, fill
 from bouncer import tasks, tenant, vault
+from bouncer.cli.daemon import SWITCH_S
 from bouncer.clock import now_ms
 from bouncer.config import Config, Storage
 from bouncer.database import MainDatabase
@@ -104,6 +105,7 @@ async def measure(service: Service, tenants: Tenants, count: int, rate: int) -> 
 
 async def main(count: int, rate: int) -> None:
     """Measure in a folder of its own."""
+    sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory(prefix="bouncer-deleting-") as name:
         folder = Path(name)
         vault.install(vault.Vault(folder / vault.KEY_NAME))

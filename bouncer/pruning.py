@@ -154,9 +154,14 @@ def free_some(connection: sqlite3.Connection) -> bool:
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0]) > 0
 
 
+def usual_log(connection: sqlite3.Connection) -> None:
+    """The connection writes the log back itself again: nobody does it any more when a deletion has ended."""
+    connection.execute(f"PRAGMA wal_autocheckpoint={USUAL_LOG_PAGES}")
+
+
 def empty_log(connection: sqlite3.Connection) -> bool:
     """Write what is in the write-ahead log to the file and cut the log off; False while a reader needs it."""
-    connection.execute(f"PRAGMA wal_autocheckpoint={USUAL_LOG_PAGES}")
+    usual_log(connection)
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError:  # locked

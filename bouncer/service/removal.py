@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import delete
 
 from bouncer import counts, pruning, tenant
+from bouncer.errors import TenantError
 from bouncer.history import Buffer
 from bouncer.models.tenant import Server
 from bouncer.pruning import Span
@@ -28,8 +29,9 @@ T = TypeVar("T")
 BUDGET_S = 0.02
 """What one portion may take; the next is halved when it took longer, doubled when it took less than half."""
 FIRST_PORTION, SMALLEST_PORTION, LARGEST_PORTION = 100, 10, 1_000
-LOG_BYTES = 2_000_000
-"""Of the write-ahead log, from which on it is written back between two portions."""
+LOG_BYTES = 16_000_000
+"""Of the write-ahead log, from which on it is written back between two portions. The next commit begins it anew and
+waits for the disk, so this is not done after every second portion."""
 LOG_TRIES, LOG_WAIT_S = 20, 0.25
 """How often the log is tried to be cut off while readers need it."""
 MAX_ID = 2**63 - 1
@@ -55,6 +57,15 @@ async def remove(span: Span, also: Callable[[sqlite3.Connection, int], bool] | N
 
     `also(connection, number)` is called in the transaction of each portion.
     """
+    try:
+        return await _remove(span, also)
+    except Exception:
+        with contextlib.suppress(sqlite3.Error, TenantError):
+            await tenant.write(pruning.usual_log)
+        raise
+
+
+async def _remove(span: Span, also: Callable[[sqlite3.Connection, int], bool] | None) -> int | None:
     portion, removed = FIRST_PORTION, 0
     while True:
         size, began = portion, time.monotonic()

@@ -286,3 +286,36 @@ async def test_the_index_merges_a_few_pages_with_each_portion_and_by_itself_only
             left = await tenant.read(lambda base: base.execute(sql).fetchone())
             assert left == (None if len(seen) == 1 else (pruning.AUTOMERGE,))
     assert seen == [0, 0, 0]
+
+
+SEGMENTS = "SELECT count(DISTINCT segid) FROM messages_fts_idx"
+
+
+@pytest.mark.usefixtures("service")
+async def test_while_much_is_deleted_the_index_does_not_fall_to_pieces(alice: User) -> None:
+    """Each portion adds a piece, which every search has to look through; by itself 16 are put together, no fewer."""
+    await fill(alice, 300)
+    seen: list[int] = []
+    span = Span(Buffer(1, 1), None, None, removal.MAX_ID)
+    async with tenant.switch(alice.id):
+        for _ in range(30):
+            await tenant.write(partial(pruning.delete_some, span=span, most=10))
+            seen += await tenant.read(lambda base: base.execute(SEGMENTS).fetchone())
+    assert max(seen) <= 2 * pruning.AUTOMERGE, seen
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_deletion_that_fails_leaves_the_log_to_be_written_back_as_ever(alice: User) -> None:
+    await fill(alice, 100)
+    log_pages = "PRAGMA wal_autocheckpoint"
+    seen: list[int] = []
+
+    def full(base: sqlite3.Connection, _number: int) -> bool:
+        seen.extend(base.execute(log_pages).fetchone())
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with tenant.switch(alice.id):
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            await removal.remove(Span(Buffer(1, 1), None, None, removal.MAX_ID), full)
+        seen += await tenant.write(lambda base: base.execute(log_pages).fetchone())
+    assert seen == [pruning.LOG_PAGES, pruning.USUAL_LOG_PAGES]
