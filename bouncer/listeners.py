@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 512
 HANDSHAKE_S = 10.0
 """What the PROXY header and the TLS handshake may take together."""
+AT_ONCE = 8
+"""Connections that are taken before others of the loop have a turn."""
 PAUSE_S = 1.0
 """After the system would not give us another socket."""
 FULL = b"ERROR :Too many connections are registering; try again later\r\n"
@@ -74,20 +76,26 @@ class Acceptor:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
+            await _readable(listening)
             try:
-                connection, peer = await loop.sock_accept(listening)
+                # At once, and not by the loop's sock_accept: what that has taken is lost when we are cancelled then.
+                for _ in range(AT_ONCE):
+                    self._take(*listening.accept())
+            except BlockingIOError:
+                continue
             except OSError as error:  # the connection's own fault, or there are no descriptors left
                 if error.errno in _OURS_TO_BLAME:
                     log.error("%s: no connection can be taken: %s", self.uri, error.strerror)
                     await asyncio.sleep(PAUSE_S)
-                continue
-            try:
-                self._came(connection, plain(str(peer[0])) if isinstance(peer, tuple) else "")
-            except Exception:  # one connection must not end the listening
-                log.exception("%s: a connection could not be taken", self.uri)
-                connection.close()
+
+    def _take(self, connection: socket.socket, peer: object) -> None:
+        connection.setblocking(False)
+        try:
+            self._came(connection, plain(str(peer[0])) if isinstance(peer, tuple) else "")
+        except Exception:  # one connection must not end the listening
+            log.exception("%s: a connection could not be taken", self.uri)
+            connection.close()
 
     async def close(self) -> None:
         """Listen no more."""
@@ -260,6 +268,22 @@ def _turn_away(connection: socket.socket, endpoint: Endpoint) -> None:
 def _place(endpoint: Endpoint, number: int) -> object:
     """What is listened on, whatever is spoken there; each port 0 is another."""
     return endpoint.path or (endpoint.host, endpoint.port, None if endpoint.port else (endpoint.uri, number))
+
+
+async def _readable(listening: socket.socket) -> None:
+    """Wait until somebody comes."""
+    loop = asyncio.get_running_loop()
+    somebody: asyncio.Future[None] = loop.create_future()
+
+    def came() -> None:
+        if not somebody.done():
+            somebody.set_result(None)
+
+    loop.add_reader(listening, came)
+    try:
+        await somebody
+    finally:
+        loop.remove_reader(listening)
 
 
 async def _tcp(endpoint: Endpoint) -> list[socket.socket]:

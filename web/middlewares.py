@@ -132,6 +132,7 @@ ERRORS = {
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: every response carries the same protections, and no page is kept by a cache."""
     response.headers.update(HEADERS)
+    response.headers.pop("Server", None)  # which version of what serves it is nobody's business
     static = request.match_info.route.name == "static" and response.status < HTTPStatus.BAD_REQUEST
     response.headers["Cache-Control"] = FOREVER if static and "v" in request.query else "no-store"
 

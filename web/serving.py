@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bouncer.errors import ConfigError
 from bouncer.gate import Gate, Ticket, neighbours
@@ -47,6 +49,20 @@ class Bounds:
     total: int
     idle_s: float
     proxies: tuple[Network, ...] = ()
+
+
+class _Unreadable(logging.Filter):
+    """Lets nothing through that aiohttp says of requests it cannot read.
+
+    Strangers would fill the log with it, and it quotes headers, cookies too.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger("web.requests")
+_log.addFilter(_Unreadable())
 
 
 class _Connection(asyncio.Protocol):
@@ -196,7 +212,8 @@ class HttpListener:
     async def open(cls, key: str, endpoint: Endpoint, app: web.Application, bounds: Bounds) -> HttpListener:
         """Listen at `endpoint`, which the configuration calls `key`; raises ConfigError naming an address in use."""
         connections = app[CONNECTIONS] = Connections(bounds)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=bounds.idle_s, shutdown_timeout=SHUTDOWN_S)
+        idle_s, stop_s = bounds.idle_s, SHUTDOWN_S
+        runner = web.AppRunner(app, access_log=None, logger=_log, keepalive_timeout=idle_s, shutdown_timeout=stop_s)
         await runner.setup()
         made = cls(runner, connections)
         try:

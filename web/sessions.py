@@ -113,6 +113,14 @@ class SessionRows(AbstractStorage):
                 await db.execute(update(SessionRow).where(same).values(data=_data(session)))
             await db.commit()
 
+    def save_cookie(self, response: web.StreamResponse, cookie_data: str, *, max_age: int | None = None) -> None:
+        """Put the token into the cookie; none takes the cookie away, with its flags: browsers obey no other."""
+        if cookie_data:
+            super().save_cookie(response, cookie_data, max_age=max_age)
+            return
+        name, secure = self.cookie_name, bool(self.cookie_params["secure"])
+        response.del_cookie(name, path="/", secure=secure, httponly=True, samesite="Strict")
+
     async def alive(self, session_id: int) -> bool:
         """Whether the session still lets its user in; for streams, which outlive the check at their start."""
         query = (
