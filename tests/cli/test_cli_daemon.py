@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import sqlite3
@@ -90,7 +91,9 @@ def test_without_a_terminal_the_first_password_goes_to_a_file_and_is_not_logged(
         name, password = wait_for(lambda: file.exists() and file.read_text(encoding="utf-8").split())
         assert name == "admin"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert str(file) in wait_for(lambda: log_of(folder))
+        wait_for(lambda: str(file) in log_of(folder))  # a thread of its own writes it
+        assert re.search(r" IRC listens on irc\+insecure://127\.0\.0\.1:\d+$", log_of(folder), re.MULTILINE)
+        assert re.search(r" the panel listens on http://127\.0\.0\.1:\d+$", log_of(folder), re.MULTILINE)
         assert password not in log_of(folder)
         cli.ok("user", "add", "bob")
         cli.ok("user", "passwd", "bob")

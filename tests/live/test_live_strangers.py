@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from bouncer import listeners, tls
 from bouncer.config import Tls
 from bouncer.endpoints import parse_listen
 from bouncer.errors import ConfigError
+from bouncer.listeners import Acceptor
 from tests.support.house import DEADLINE_S, Attached
 
 if TYPE_CHECKING:
@@ -81,3 +83,19 @@ async def test_a_port_in_use_is_named_and_what_listened_before_goes_on(house: Ho
     taken.close()
     assert house.supervisor.listening == before
     await stays(house, "127.0.0.2")
+
+
+async def test_who_comes_while_a_listener_closes_is_not_lost() -> None:
+    """Taken and forgotten, the connection would be open until somebody collects it."""
+    came: list[socket.socket] = []
+    endpoint = parse_listen("irc+insecure://127.0.0.1:0")
+    acceptor = await Acceptor.open("listen", endpoint, lambda one, _: came.append(one))
+    await asyncio.sleep(0)
+    link = socket.create_connection(("127.0.0.1", int(acceptor.uri.rpartition(":")[2])))
+    for _ in range(2):  # the loop has seen it, the task that waits for it has not run
+        await asyncio.sleep(0)
+    await acceptor.close()
+    assert came == []
+    link.settimeout(DEADLINE_S)
+    with link, pytest.raises(ConnectionResetError):  # and not b"": nobody had taken it
+        await asyncio.to_thread(link.recv, 1)

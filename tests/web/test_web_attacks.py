@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import func, select, update
 
+from bouncer.clock import now_ms
 from bouncer.models.main import Session, User
 from tests.web.panelkit import PASSWORD, Browser
 from web.context import SESSIONS, STRANGERS_BYTES
@@ -125,6 +127,13 @@ async def test_what_changes_who_is_let_in_or_takes_all_along_asks_for_the_passwo
         assert answer.status == 303, name
         assert answer.location.startswith("/account/confirm?next="), name
     await root.close()
+
+
+async def test_the_password_counts_for_a_quarter_of_an_hour(installation: Installation, alice: Browser) -> None:
+    for minutes, status in ((14, 200), (16, 303)):
+        given = now_ms() - minutes * 60_000
+        await age(installation, data=json.dumps({"confirmed_at": given}))
+        assert (await alice.get("/account/totp")).status == status, minutes
 
 
 async def test_a_session_ends_with_its_time_and_with_its_user_even_where_its_row_is_left(
