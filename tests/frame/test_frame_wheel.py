@@ -39,9 +39,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bouncer(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command in an environment that holds the wheel and what it depends on, nothing else."""
     folder = tmp_path_factory.mktemp("env")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=120)
     locked = ROOT / "scripts" / "constraints.txt"
-    command: list[str | Path] = [folder / "bin" / "pip", "install", "--quiet", "--constraint", locked, wheel]
+    into: list[str | Path] = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]  # ours: none is made
+    command = [*into, "install", "--quiet", "--no-compile", "--constraint", locked, wheel]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder / "bin" / "bouncer"
