@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,14 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from bouncer import tasks
 from soak.figures import Latencies, faults, looked, middle, part, slope, tokens
+from soak.running import SETUP_S, bouncer, told
 from tests.cli.clikit import Cli
 from tests.support.ircd import free_port
-from tests.support.warm import ROOT
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-
 CONFIG = """
 [[listen]]
 uri = "irc+insecure://127.0.0.1:{irc}"
@@ -43,7 +39,6 @@ client_sendq_bytes = 1048576
 registering_per_address = 500
 """
 PASSWORD = "correct horse"
-SETUP_S = 300
 UNHEALTHY = 10
 """One user in so many."""
 QUIET_SHARE, SETTLED_SHARE = 0.25, 0.4
@@ -272,7 +267,7 @@ async def trial(users: int, seconds: float, seed: int) -> Report:
         irc, networks = free_port(), server.sockets[0].getsockname()[1]
         cli = Cli.make(folder, CONFIG.format(irc=irc))
         await asyncio.to_thread(_add, cli, crowd, networks)
-        with _bouncer(cli) as process:
+        with bouncer(cli) as process:
             for user in range(1, users + 1):
                 for net in ("a", "b"):
                     crowd.group.spawn(crowd.client(irc, user, net), name=f"client-{user}{net}")
@@ -303,22 +298,4 @@ def _add(cli: Cli, crowd: Crowd, networks: int) -> None:
             place = f"127.0.0.1 --port {networks} --no-tls --nick n{user}x{net} --join '#room'"
             words.append(f"server add u{user} {net} {place}")
         words.append(f"token create u{user}")
-    with cli.start("shell", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
-        out, _ = shell.communicate("\n".join(words) + "\n", timeout=SETUP_S)
-    assert shell.returncode == 0, out[-500:]
-    assert "ERR" not in out, out
-    crowd.tokens.update(zip(range(1, crowd.users + 1), tokens(out), strict=True))
-
-
-@contextlib.contextmanager
-def _bouncer(cli: Cli) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "soak.inside", str(cli.folder / "figures"), "run", "--config", str(cli.config)]
-    with (cli.folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            words, env=cli.env(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(30)
+    crowd.tokens.update(zip(range(1, crowd.users + 1), tokens(told(cli, words)), strict=True))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from bouncer import tasks
 from soak.figures import Latencies, Machine, faults, looked, middle, tokens
+from soak.running import bouncer, told
 from tests.cli.clikit import Cli
 from tests.support.house import Attached
 from tests.support.ircd import free_port
@@ -124,7 +125,7 @@ async def _trial(folder: Path, calm: ScriptedNetwork, seconds: float, seed: int,
     token = await asyncio.to_thread(_prepared, cli, calm.port, mallory)
     report, machine, group = Report(seconds), Machine(), tasks.Group()
     group.spawn(machine.watch(), name="machine")
-    with _bouncer(cli) as process:
+    with bouncer(cli) as process:
         peer = await calm.accept(30)
         await peer.welcome()
         await peer.expect("JOIN", "#calm")
@@ -177,24 +178,8 @@ def _prepared(cli: Cli, calm: int, mallory: int) -> str:
     words.append(f"server add alice net 127.0.0.1 --port {calm} --no-tls --nick alice --join '#calm'")
     words.append(f"server add mallory net 127.0.0.1 --port {mallory} --no-tls --nick me --join '#room'")
     words += [f"server add mallory net{n} 127.0.0.1 --port {mallory} --no-tls --nick me{n}" for n in (2, 3)]
-    done = cli("shell", stdin="\n".join(words) + "\n")
-    assert done.code == 0, done
-    assert "ERR" not in done.out, done
+    told(cli, words)
     return tokens(cli.ok("token", "create", "mallory").out)[0]
-
-
-@contextlib.contextmanager
-def _bouncer(cli: Cli) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "soak.inside", str(cli.folder / "figures"), "run", "--config", str(cli.config)]
-    with (cli.folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            words, env=cli.env(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(30)
 
 
 @contextlib.contextmanager
