@@ -43,6 +43,19 @@ def test_every_limit_is_explained_with_its_default() -> None:
     assert [(name, int(value)) for name, value, _ in rows] == list(dataclasses.asdict(config.Limits()).items())
 
 
+def test_every_test_that_shows_a_promise_of_security_is_there() -> None:
+    text = (DOCS / "security.md").read_text(encoding="utf-8")
+    sources = {path.name: path.read_text(encoding="utf-8") for path in DOCS.parent.glob("tests/*/test_*.py")}
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", text.partition("## How it is shown")[2], re.MULTILINE)[1:]
+    assert len(rows) > 15
+    for promise, cell in rows:
+        assert (named := re.findall(r"`(test_\w+)`", cell)), promise
+        assert not [name for name in named if not any(f"def {name}(" in one for one in sources.values())], promise
+    named = re.findall(r"`(?:tests/\w+/)?(test_\w+\.py)`", text)
+    assert named
+    assert not set(named) - set(sources)
+
+
 def test_every_test_and_session_that_the_table_of_the_protocol_names_is_there() -> None:
     text = (DOCS / "irc.md").read_text(encoding="utf-8")
     tests = "".join(path.read_text(encoding="utf-8") for path in DOCS.parent.glob("tests/*/test_*.py"))
