@@ -20,6 +20,7 @@ from bouncer.journal import Batch, Change
 from bouncer.network import known, names, startup
 from bouncer.network.entry import Entry
 from bouncer.network.login import NetworkLogin
+from bouncer.network.receipts import MovedReceipts
 from bouncer.network.rejoin import Rejoin
 from bouncer.network.settings import load, remembered
 from bouncer.network.traffic import Traffic
@@ -54,7 +55,7 @@ class Network(Traffic):
         self._next_attempt: float | None = None
         self._identified = ""
         self._lags: deque[tuple[int, int]] = deque(maxlen=LAGS)
-        self._dirty_receipts: dict[str, int] = {}
+        self._moved = MovedReceipts(self.server_id, super()._submit)
         self._loaded = False
         self._attempted = False
         """Whether the settings may have become old: before the first attempt they have just been read."""
@@ -103,7 +104,7 @@ class Network(Traffic):
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=timeout_s)
             self._task = None
-        self.save_receipts()
+        self._moved.save()
 
     async def apply(self, settings: ServerSettings) -> None:
         """Follow a changed row; only what needs it costs a new connection."""
@@ -407,29 +408,24 @@ class Network(Traffic):
         self._rejoin.gone(attachment)
         self.monitors.gone(attachment)
         self.presence.changed()
-        self.save_receipts()
+        self._moved.save()
         self._changed()
 
     def acknowledged(self, client: str, message_id: int) -> None:
-        """A client name has everything up to that message; on its way to the file at once, never going back."""
+        """A client name has everything up to that message: soon on its way to the file, never going back."""
         known = self.receipts.pop(client, None)
         self.receipts[client] = max(message_id, known or 0)
         if words := names.keep_within(self):
             self._tell(words)
         if known is None or message_id > known:
-            if not self._dirty_receipts:
-                asyncio.get_running_loop().call_soon(self.save_receipts)
-            self._dirty_receipts[client] = message_id
+            self._moved.move(client, message_id, at_once=known is None)  # a new one again, until it is kept
 
     def forget_receipt(self, client: str) -> None:
         """This client name is as one that was never here."""
         self.receipts.pop(client, None)
-        self._dirty_receipts.pop(client, None)
+        self._moved.forget(client)
 
-    def save_receipts(self) -> None:
-        """Hand changed receipts to the journal."""
-        if self._dirty_receipts:
-            now = now_ms()
-            rows = [(client, number, now, self.server_id) for client, number in self._dirty_receipts.items()]
-            self._dirty_receipts.clear()
-            self._submit(Batch(lambda _batch, _stored: None, changes=[Change(sql.RECEIPT, list(rows))]))
+    def _submit(self, batch: Batch) -> None:
+        if batch.rows:
+            self._moved.join(batch)
+        super()._submit(batch)
