@@ -149,6 +149,8 @@ async def test_the_last_admin_stays_one(installation: Installation, root: Browse
     assert (await root.post(f"{page}/delete", {"name": "root"})).error_beside("name")
     assert (await installation.service.users.get("root")).admin
     await installation.user("second", admin=True)
+    assert "on its own page" in (await root.post(f"{page}/delete", {"name": "root"})).error_beside("name")
+    assert (await installation.service.users.get("root")).admin
     assert (await root.post(page, {})).status == 303
     assert (await root.get("/admin/users")).status == 404
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import pyotp
 import pytest
 from sqlalchemy import func, select, update
 
+from bouncer import vault
 from bouncer.clock import now_ms
 from bouncer.models.main import Session, User
 from tests.web.panelkit import PASSWORD, Browser
@@ -34,6 +37,7 @@ ELSEWHERE = (
     "/\t/evil.example",
     "/x\r\nSet-Cookie: bouncer=x",
     "/x\u2028y",
+    "/\N{FULLWIDTH SOLIDUS}evil.example",
     "//[",
     "evil.example",
     "/" + "x" * 2_000,
@@ -169,6 +173,22 @@ async def test_signing_in_ends_the_session_that_the_browser_brought(installation
     made_up = await other.post("/session", {"name": "alice", "password": PASSWORD}, {"Cookie": f"bouncer={'A' * 43}"})
     assert "A" * 43 not in made_up.headers["Set-Cookie"]
     await other.close()
+
+
+async def test_the_proof_of_a_password_ends_after_minutes_and_with_the_account(
+    installation: Installation, alice: Browser, anonymous: Browser
+) -> None:
+    page = await alice.get("/account/totp")
+    secret = re.sub(r"\s", "", page.text.partition('class="mono secret">')[2].partition("<")[0])
+    clock = pyotp.TOTP(secret)
+    await alice.post("/account/totp", {**page.fields(), "code": clock.at(now_ms() // 1000 - 30)})
+    fields = (await anonymous.sign_in("alice")).fields()
+    user_id, until, mark = json.loads(vault.decrypt(fields["proof"]))
+    assert 0 < until - now_ms() <= 5 * 60_000
+    old = {**fields, "proof": vault.encrypt(json.dumps([user_id, now_ms() - 1, mark]))}
+    for posted, enabled, status in ((old, True, 422), (fields, False, 422), (fields, True, 303)):
+        await age(installation, enabled=enabled)
+        assert (await anonymous.post("/session", {**posted, "code": clock.now()})).status == status
 
 
 UNREADABLE = (

@@ -67,6 +67,8 @@ async def test_static_files_are_cached_and_as_guarded(alice: Browser, anonymous:
         assert answer.status == 200
         assert answer.headers["Content-Security-Policy"] == CSP
         assert "max-age" in answer.headers["Cache-Control"]
+    for elsewhere in ("/static/none.css?v=1", "/static/panel.css", "/servers?v=1"):
+        assert (await alice.get(elsewhere)).headers["Cache-Control"] == "no-store", elsewhere
 
 
 async def test_markup_from_irc_is_shown_and_never_obeyed(installation: Installation, alice: Browser) -> None:

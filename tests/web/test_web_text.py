@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bouncer.service.lifecycle import duration
@@ -63,3 +65,8 @@ def test_a_tls_listener_gives_lines_with_tls() -> None:
     card = client_card(Door("irc.example.org", 6697, tls=True), "ada", "libera")
     assert "-tls -tls_verify irc.example.org 6697 ada/libera@irssi:PASSWORD" in card.irssi
     assert "irc.example.org/6697 -tls" in card.weechat
+
+
+def test_a_link_has_an_end() -> None:
+    (address,) = re.findall('href="([^"]*)"', irctext.html("https://" + "a" * 5_000))
+    assert len(address) == len("https://") + 2_000
