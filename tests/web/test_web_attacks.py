@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from bouncer import vault
 from bouncer.clock import now_ms
 from bouncer.models.main import Session, User
-from tests.web.panelkit import PASSWORD, Browser
+from tests.web.panelkit import PASSWORD, Browser, add_server, fill
 from web.context import SESSIONS, STRANGERS_BYTES
 from web.middlewares import FRESH
 from web.routes import ROUTES
@@ -81,6 +81,16 @@ async def test_a_path_is_what_it_says_or_nothing(installation: Installation, pat
     answer = await sent(installation, f"GET {path} HTTP/1.1\r\nHost: panel\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"Location" not in answer
+
+
+@pytest.mark.parametrize("time", ["9" * 17, "9" * 19, "-1", "1e3", "\u0663"])
+async def test_a_moment_beyond_all_time_marks_nothing_as_read(
+    installation: Installation, alice: Browser, time: str
+) -> None:
+    user = await installation.service.users.get("alice")
+    channel, _ = await fill(user.id, await add_server(alice))
+    assert (await alice.post(f"/channels/{channel}/read", {"time": time})).status == 400
+    assert (await alice.post(f"/channels/{channel}/read", {"time": "9" * 13})).status == 303
 
 
 async def age(installation: Installation, **values: object) -> None:
