@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 STRICT = ("-W", "error", "-W", "ignore::UserWarning")
 """aiohttp-session keeps its session under a text key; aiohttp would rather have it typed (a UserWarning)."""
-MOST_BYTES = 65_536
+MOST_BYTES = 1_000_000  # what is too much for the system to send is an error there
 END_S = 30.0
 
 
