@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +47,13 @@ ROSTER_CLEAR = f"DELETE FROM channel_users WHERE channel_id = {_CHANNEL}"  # noq
 ROSTER_PUT = (
     "INSERT OR REPLACE INTO channel_users (channel_id, folded, nickname, modes) "
     "SELECT id, ?, ?, ? FROM channels WHERE server_id = ? AND folded = ?"
+)
+"""(folded, nick, letters, server, folded channel); a list of these goes in as `_ROSTER_ALL`, a channel at a time."""
+_ROSTER_ALL = (
+    "INSERT OR REPLACE INTO channel_users (channel_id, folded, nickname, modes) "
+    "SELECT channels.id, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') "
+    "FROM json_each(?), channels "
+    "WHERE server_id = ? AND channels.folded = ?"
 )
 ROSTER_REMOVE = f"DELETE FROM channel_users WHERE channel_id = {_CHANNEL} AND folded = ?"  # noqa: S608 - constants
 ALL_LEFT = "UPDATE channels SET joined = 0 WHERE server_id = ? AND joined = 1"
@@ -333,7 +342,10 @@ def _execute_late(connection: sqlite3.Connection, late: Iterable[Change]) -> Non
 
 
 def _execute(connection: sqlite3.Connection, change: Change) -> None:
-    if isinstance(change.params, list):
+    if change.sql is ROSTER_PUT and isinstance(change.params, list):
+        for channel, members in groupby(change.params, key=itemgetter(3, 4)):
+            connection.execute(_ROSTER_ALL, (json.dumps([member[:3] for member in members]), *channel))
+    elif isinstance(change.params, list):
         connection.executemany(change.sql, change.params)
     else:
         connection.execute(change.sql, change.params)

@@ -94,14 +94,41 @@ async def test_changes_come_before_the_rows_of_their_batch(kit: Kit) -> None:
     batch.changes = [
         Change(CHANNEL_JOINED, (kit.server_id, "#ROOM", "#room")),
         Change(ROSTER_PUT, [("ada", "Ada", "o", kit.server_id, "#room"), ("bob", "bob", "", kit.server_id, "#room")]),
+        Change(CHANNEL_JOINED, (kit.server_id, "#odd", "#odd")),
+        Change(
+            ROSTER_PUT,
+            [
+                ("ada", "ada", "", kit.server_id, "#room"),
+                ("1e5", "1e5", "", kit.server_id, "#odd"),
+                ('{"\\é𐍈', '{"\\É𐍈', "ov", kit.server_id, "#odd"),
+                ("null", "null", "", kit.server_id, "#not-there"),
+            ],
+        ),
     ]
     kit.journal.submit(kit.tenant, batch)
     await kit.flush()
-    assert await rows(kit.tenant, "SELECT name, joined FROM channels") == [("#ROOM", 1)]
-    assert await rows(kit.tenant, "SELECT nickname, modes FROM channel_users ORDER BY folded") == [
-        ("Ada", "o"),
-        ("bob", ""),
+    assert await rows(kit.tenant, "SELECT name, joined FROM channels") == [("#ROOM", 1), ("#odd", 1)]
+    assert await rows(kit.tenant, "SELECT channel_id, nickname, modes FROM channel_users ORDER BY 1, folded") == [
+        (1, "ada", ""),
+        (1, "bob", ""),
+        (2, "1e5", ""),
+        (2, '{"\\É𐍈', "ov"),
     ]
+
+
+async def test_a_message_alone_is_stored_like_others(kit: Kit) -> None:
+    first = await kit.store(kit.row("first"))
+    second = await kit.store(kit.row("second"))
+    gone = await kit.store(kit.row("gone")._replace(server_id=999))
+    kept = await kit.store(kit.row("third"))
+    wanted = await kit.store(kit.row("fourth", notify="highlight"))
+    assert [*first.ids, *second.ids, *gone.ids, *kept.ids, *wanted.ids] == [1, 2, 0, 3, 4]
+    assert await rows(kit.tenant, "SELECT id, content FROM messages ORDER BY id") == [
+        (1, "first"), (2, "second"), (3, "third"), (4, "fourth"),
+    ]  # fmt: skip
+    found = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH 'second OR third OR fourth' ORDER BY rowid"
+    assert await rows(kit.tenant, found) == [(2,), (3,), (4,)]
+    assert await rows(kit.tenant, "SELECT message_id FROM notifications") == [(4,)]
 
 
 async def test_a_row_for_a_server_that_is_gone_costs_itself_only(kit: Kit) -> None:
