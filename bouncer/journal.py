@@ -9,13 +9,13 @@ import asyncio
 import functools
 import logging
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.errors import TenantError
 from bouncer.events import Trouble
+from bouncer.journal_queue import RETRY_MIN_S, Queue
 from bouncer.journal_sql import Known, write
 from bouncer.journal_stats import Stats, Waiting
 from bouncer.journal_turns import Turns
@@ -32,7 +32,8 @@ MAX_ROWS_PER_COMMIT, MAX_STATEMENTS_PER_COMMIT = 2_000, 500
 ENOUGH_ROWS = 4_000
 """Rows of one tenant that wait before its networks are read no further until a commit has made room."""
 TRIP = 500  # rows, or statements, of several tenants in one trip: who has more goes alone, behind the others
-RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
+RETRY_MAX_S = 5.0
+DUE_S = 0.001  # a timer may come so much too early
 
 
 class MessageRow(NamedTuple):
@@ -88,39 +89,13 @@ class Batch:
     @property
     def statements(self) -> int:
         """How many statements its changes are: one may be carried out with many parameters."""
+        if not self.changes:
+            return 0
         return sum(len(change.params) if isinstance(change.params, list) else 1 for change in self.changes)
 
 
 def ignore_release(_batch: Batch, _stored: bool) -> None:
     """The `release` of a batch nobody waits for."""
-
-
-@dataclass(slots=True, eq=False)
-class _Queue:
-    """One tenant's batches that are not on disk yet, oldest first."""
-
-    tenant: str
-    worker: int
-    batches: deque[Batch] = field(default_factory=deque)
-    rows: int = 0
-    changes: int = 0
-    writing: bool = False
-    forgotten: bool = False
-    reason: str = ""
-    error: str = ""
-    since: int = 0
-    lost: int = 0
-    retry_s: float = RETRY_MIN_S
-    retry: asyncio.TimerHandle | None = None
-    live: asyncio.TimerHandle | None = None
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
-    room: asyncio.Event = field(default_factory=asyncio.Event)
-    progress_at: float = 0.0
-
-    @property
-    def weight(self) -> int:
-        """Rows, or the statements of changes."""
-        return max(self.rows, self.changes)
 
 
 class Journal:
@@ -131,14 +106,14 @@ class Journal:
         self._tenants = tenants
         self._live_s = live_ms / 1000
         self._max_rows = max_rows
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
         self._rows = 0
-        self._dirty: list[dict[str, _Queue]] = [{} for _ in range(tenants.workers)]
+        self._dirty: list[dict[str, Queue]] = [{} for _ in range(tenants.workers)]
         self._wake = [asyncio.Event() for _ in range(tenants.workers)]
         self._known: dict[str, Known] = {}
         self._turns = Turns()
         self._group = tasks.Group()
-        self._closing = False
+        self._watch: asyncio.TimerHandle | None = None
         self.stats = Stats()
         self.on_trouble: Callable[[str, Trouble | None], None] = lambda _tenant, _trouble: None
 
@@ -154,12 +129,12 @@ class Journal:
                 await asyncio.gather(*(self.flush(tenant) for tenant in list(self._queues)))
         except TimeoutError:
             log.error("%d rows could not be written before the stop", sum(q.rows for q in self._queues.values()))
-        self._closing = True
         await self._group.cancel()
         for queue in self._queues.values():
-            for timer in (queue.retry, queue.live):
-                if timer is not None:
-                    timer.cancel()
+            if queue.retry is not None:
+                queue.retry.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
 
     def trouble(self, tenant: str) -> Trouble | None:
         """What is wrong with this tenant's storage, None when nothing is."""
@@ -186,7 +161,7 @@ class Journal:
         elif queue is not None:
             self._drop(queue)
 
-    def _drop(self, queue: _Queue) -> None:
+    def _drop(self, queue: Queue) -> None:
         self._release_live(queue)
         queue.batches.clear()
         self._rows -= queue.rows
@@ -199,7 +174,7 @@ class Journal:
             if not batch.rows and not batch.changes:
                 self._release(batch, stored=True)
                 return
-            queue = self._queues[tenant] = _Queue(tenant, self._tenants.worker_index(tenant))
+            queue = self._queues[tenant] = Queue(tenant, self._tenants.worker_index(tenant))
         loop = asyncio.get_running_loop()
         batch.submitted_at = loop.time()
         if not self._room_for(queue, batch):
@@ -211,11 +186,11 @@ class Journal:
         if queue.reason:
             self._release_live(queue)
             return
-        if queue.live is None:
-            queue.live = loop.call_later(self._live_s, self._overdue, queue)
+        if self._watch is None:
+            self._watch = loop.call_later(self._live_s, self._look)
         self._mark(queue)
 
-    def _room_for(self, queue: _Queue, batch: Batch) -> bool:
+    def _room_for(self, queue: Queue, batch: Batch) -> bool:
         """Whether these rows may wait: all tenants' are bounded together, then each that fails has an equal share."""
         if queue.changes > self._max_rows:
             return False
@@ -239,12 +214,11 @@ class Journal:
             and max(queue.rows, queue.changes) > ENOUGH_ROWS
             and not queue.reason
         ):
-            queue.room.clear()
-            await queue.room.wait()
+            await queue.wait_for_room()
 
     # -- the writers -----------------------------------------------------------------------------------------------
 
-    def _mark(self, queue: _Queue) -> None:
+    def _mark(self, queue: Queue) -> None:
         if queue.batches and not queue.writing and queue.retry is None:
             self._dirty[queue.worker][queue.tenant] = queue
             self._wake[queue.worker].set()
@@ -265,7 +239,7 @@ class Journal:
                 if jobs:
                     await self._hop(worker, jobs)
 
-    def _job(self, queue: _Queue) -> tuple[_Queue, Lease, list[Batch]] | None:
+    def _job(self, queue: Queue) -> tuple[Queue, Lease, list[Batch]] | None:
         try:
             lease = self._tenants.try_lease(queue.tenant)
         except TenantError as error:
@@ -285,7 +259,7 @@ class Journal:
         queue.writing = True
         return queue, lease, batches
 
-    async def _hop(self, worker: int, jobs: list[tuple[_Queue, Lease, list[Batch]]]) -> None:
+    async def _hop(self, worker: int, jobs: list[tuple[Queue, Lease, list[Batch]]]) -> None:
         """One trip to the worker thread for all of `jobs`; a failure of one tenant is that tenant's alone."""
         work = [(lease, batches, self._known.setdefault(queue.tenant, Known())) for queue, lease, batches in jobs]
         results: list[int | Exception]
@@ -312,7 +286,7 @@ class Journal:
                 self._turns.add(functools.partial(self._written, queue, deque(batches), result))
         self._turns.go()
 
-    def _written(self, queue: _Queue, stored: deque[Batch], lost: int) -> bool:
+    def _written(self, queue: Queue, stored: deque[Batch], lost: int) -> bool:
         """Release the next of the batches that are in the file now, before the queue is written on; if there are more.
 
         `lost` rows of them could not be kept.
@@ -332,10 +306,10 @@ class Journal:
             self._shown(queue, lost)
         return bool(stored)
 
-    def _shown(self, queue: _Queue, lost: int) -> None:
+    def _shown(self, queue: Queue, lost: int) -> None:
         """All that the last commit brought has been released."""
         queue.writing = False
-        queue.room.set()
+        queue.has_room()
         if lost:
             self.stats.lost += lost
             queue.lost += lost
@@ -348,17 +322,16 @@ class Journal:
         else:
             self._drained(queue)
 
-    def _drained(self, queue: _Queue) -> None:
-        for timer in (queue.live, queue.retry):
-            if timer is not None:
-                timer.cancel()
+    def _drained(self, queue: Queue) -> None:
+        if queue.retry is not None:
+            queue.retry.cancel()
         self._queues.pop(queue.tenant, None)
-        queue.room.set()
+        queue.has_room()
         for waiter in queue.waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _recovered(self, queue: _Queue) -> None:
+    def _recovered(self, queue: Queue) -> None:
         if queue.lost:
             log.error("tenant %s: %d messages could not be kept", queue.tenant, queue.lost)
             self.on_trouble(queue.tenant, Trouble(queue.reason, queue.since, queue.rows, queue.lost))
@@ -367,8 +340,8 @@ class Journal:
 
     # -- when storage fails ----------------------------------------------------------------------------------------
 
-    def _failed(self, queue: _Queue, error: Exception) -> None:
-        """Keep the batches and try again; a short lock is left to the live timer, anything else is trouble at once."""
+    def _failed(self, queue: Queue, error: Exception) -> None:
+        """Keep the batches and try again; a short lock is left to `_look`, anything else is trouble at once."""
         self.stats.failures += 1
         self._tenants.noticed(queue.tenant, error)
         queue.error = str(error) or type(error).__name__
@@ -377,7 +350,7 @@ class Journal:
         if queue.reason or "locked" not in queue.error:
             self._in_trouble(queue, queue.error)
 
-    def _in_trouble(self, queue: _Queue, reason: str, *, tell: bool = False) -> None:
+    def _in_trouble(self, queue: Queue, reason: str, *, tell: bool = False) -> None:
         """Lines go out before they are stored from here on, until a commit succeeds; the user is told.
 
         Of the same trouble once, but for `tell`.
@@ -386,38 +359,34 @@ class Journal:
             queue.since = now_ms()
             log.warning("tenant %s: storing fails (%s), %d rows wait", queue.tenant, reason, queue.rows)
         changed, queue.reason = queue.reason != reason, reason
-        queue.room.set()
+        queue.has_room()
         self._release_live(queue)
         if changed or tell:
             self.on_trouble(queue.tenant, Trouble(queue.reason, queue.since, queue.rows, queue.lost))
 
-    def _again(self, queue: _Queue) -> None:
+    def _again(self, queue: Queue) -> None:
         queue.retry = None
         self._mark(queue)
 
-    def _overdue(self, queue: _Queue) -> None:
-        """No commit for `live_ms` while a batch waits: lines go out before they are stored.
-
-        Many rows behind each other are no slow commit: as long as commits succeed, the order stays store, then show.
-        """
-        queue.live = None
+    def _look(self) -> None:
+        """One timer looks after all queues: one for each would be set and stopped with every message."""
         loop = asyncio.get_running_loop()
-        waiting = next((batch for batch in queue.batches if not batch.released), None)
-        if waiting is None:
-            return
-        due = max(waiting.submitted_at, queue.progress_at) + self._live_s - loop.time()
-        if due > 0.001:
-            queue.live = loop.call_later(due, self._overdue, queue)
-            return
-        self._in_trouble(queue, queue.error or f"a commit takes longer than {self._live_s * 1000:.0f} ms")
+        now, next_s = loop.time(), self._live_s
+        for queue in list(self._queues.values()):
+            due_s = queue.due_s(now, self._live_s)
+            if due_s <= DUE_S:
+                self._in_trouble(queue, queue.error or f"a commit takes longer than {self._live_s * 1000:.0f} ms")
+            else:
+                next_s = min(next_s, due_s)
+        self._watch = loop.call_later(next_s, self._look) if self._queues else None
 
-    def _release_live(self, queue: _Queue) -> None:
+    def _release_live(self, queue: Queue) -> None:
         for batch in list(queue.batches):
             if not batch.released:
                 self.stats.sent_before_stored += len(batch.rows)
                 self._release(batch, stored=False)
 
-    def _lose(self, queue: _Queue, batch: Batch) -> None:
+    def _lose(self, queue: Queue, batch: Batch) -> None:
         """Past the bound: the lines still go out, the rows are given up, counted and reported."""
         first = not queue.lost
         queue.lost += len(batch.rows)
