@@ -27,7 +27,9 @@ SUFFIX = ".sqlite3"
 NEW = ".new-"  # prefix of files that are not complete yet
 COMPANIONS = ("-wal", "-shm", "-journal")
 
-BUSY_MS = 100  # a file that someone else has locked must not hold up a thread that many tenants share
+BUSY_MS = {"rw": 10, "ro": 100}
+"""How long a file that another process has locked is waited for. Writing shares a thread with many tenants, who wait
+too, and is tried again anyway."""
 WRITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA foreign_keys=ON",
@@ -185,13 +187,13 @@ class Files:
                 raise TenantSchemaError(f"tenant {tenant}: {error}") from error
             raise
         connection.close()
-        migrate_tenant_file(self.path(tenant), busy_ms=BUSY_MS)
+        migrate_tenant_file(self.path(tenant), busy_ms=BUSY_MS[mode])
         return self._connect(tenant, mode)
 
     def _connect(self, tenant: str, mode: str) -> sqlite3.Connection:
         path = self.path(tenant)
         try:
-            return open_tenant(path, mode, busy_ms=BUSY_MS, cached_statements=16)
+            return open_tenant(path, mode, busy_ms=BUSY_MS[mode], cached_statements=16)
         except Exception as error:
             if not path.exists():
                 raise TenantDoesNotExistError(f"tenant {tenant} does not exist") from error

@@ -262,3 +262,16 @@ async def test_a_network_is_read_on_only_when_little_waits(kit: Kit, what: str) 
     await kit.flush()
     async with asyncio.timeout(10):
         await reading
+
+
+async def test_buffers_are_looked_for_anew_in_a_file_that_was_put_in_the_place_of_the_first(
+    kit: Kit, tenants: Tenants, other_tenant: str, tmp_path: Path
+) -> None:
+    other = Kit(kit.journal, other_tenant, await add_server(other_tenant))
+    await kit.store(kit.row("old"))
+    await other.store(other.row("elsewhere", target="#other"), other.row("here"))
+    await tenants.backup(other_tenant, tmp_path / "backup")
+    await tenants.restore(kit.tenant, tmp_path / "backup")
+    await kit.store(kit.row("new"))
+    sql = "SELECT name, content FROM messages JOIN channels ON channels.id = channel_id ORDER BY messages.id"
+    assert await rows(kit.tenant, sql) == [("#other", "elsewhere"), ("#room", "here"), ("#room", "new")]

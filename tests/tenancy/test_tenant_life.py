@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 
 from bouncer import tasks
@@ -398,6 +398,8 @@ async def test_a_locked_file_fails_soon_and_holds_up_nobody_on_its_worker(tenant
     async with switch(locked), session() as unit:
         unit.add(a_server("irc.example.org"))
         await unit.commit()
+        (waits_ms,) = (await unit.execute(text("PRAGMA busy_timeout"))).one()
+    assert waits_ms <= 20, "so long does everybody else on that thread wait"
 
 
 async def test_a_cancelled_statement_leaves_the_tenant_usable(tenants: Tenants, tenant: str) -> None:
