@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from bouncer.events import ClientInfo, Event, ServerState
 from tests.support import browser
-from tests.web.panelkit import PASSWORD, connected, fill
+from tests.web.panelkit import PASSWORD, SERVER, connected, fill
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -189,3 +189,19 @@ async def test_two_windows_of_one_person_and_one_of_another_keep_apart(
         await expect(hers.get_by_text("Connected", exact=True)).to_be_visible()
         await expect(his.get_by_text("Not connected")).to_be_visible()
         await expect(his.get_by_text("libera")).to_have_count(0)
+
+
+async def test_after_signing_out_the_back_button_shows_nothing_of_before(
+    chromium: Chromium, installation: Installation, ada: User
+) -> None:
+    await installation.service.servers.add(ada.id, {**SERVER, "name": "hush-hush", "channels": ""})
+    async with page_of(chromium, installation.url) as page:
+        await page.goto("/servers/1")
+        await expect(page.get_by_role("heading", name="hush-hush")).to_be_visible()
+        await page.goto("/servers")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Password")).to_be_visible()
+        for _ in range(2):
+            await page.go_back()
+            await expect(page.get_by_label("Password")).to_be_visible()
+            assert "hush-hush" not in await page.content()
