@@ -51,18 +51,20 @@ class Bounds:
     proxies: tuple[Network, ...] = ()
 
 
-class _Unreadable(logging.Filter):
-    """Lets nothing through that aiohttp says of requests it cannot read.
+class _NoFaultOfOurs(logging.Filter):
+    """Lets nothing through that aiohttp says of requests that it cannot read, or that do not come to their end.
 
     Strangers would fill the log with it, and it quotes headers, cookies too.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+        """Whether it is logged."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError | ConnectionResetError)
 
 
 _log = logging.getLogger("web.requests")
-_log.addFilter(_Unreadable())
+_log.addFilter(_NoFaultOfOurs())
 
 
 class _Connection(asyncio.Protocol):

@@ -234,6 +234,26 @@ async def test_a_request_that_cannot_be_read_is_refused_and_leaves_nothing_in_th
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
+async def test_who_goes_in_the_middle_of_a_form_leaves_nothing_in_the_log(
+    installation: Installation, alice: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    (cookie,) = alice.http.cookie_jar
+    port, house = int(installation.url.rpartition(":")[2]), installation.panel.connections
+    head = f"Host: x\r\nCookie: bouncer={cookie.value}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    for path in ("/session", "/notifications/read"):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"POST {path} HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\nname=".encode())
+        async with asyncio.timeout(DEADLINE_S):
+            while not any(one.at_work for one in house.open.values()):  # noqa: ASYNC110 - until it is being read
+                await asyncio.sleep(0.005)
+            before = house.answers.total()
+            writer.transport.abort()
+            while house.answers.total() == before:  # noqa: ASYNC110 - until it was given up
+                await asyncio.sleep(0.005)
+    assert (await alice.get("/servers")).status == 200
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
 async def test_of_a_strangers_form_no_more_is_read_than_is_taken(installation: Installation) -> None:
     """It is answered before it has ended."""
     head = b"POST /session HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
