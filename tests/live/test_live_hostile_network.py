@@ -77,7 +77,7 @@ async def test_a_storm_of_nicks_is_stored_as_a_whole_and_others_have_their_turn(
     watcher = tasks.spawn(watch(), name="watch")
     names = ["bob", *(f"bob{number}" for number in range(100))]
     await peer.send(*(f":{old}!b@h NICK {new}" for old, new in itertools.pairwise(names)))
-    await peer.barrier()
+    await peer.barrier(30)  # seconds of work, on a busy machine more
     done.set()
     await watcher
     assert turns > 100 * CHANNELS / (TURN_ROWS + CHANNELS)

@@ -48,16 +48,18 @@ class Attached:
         self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
 
     async def until(self, text: str) -> list[str]:
-        """All lines up to the one that holds `text`."""
+        """All lines up to the one that holds `text`; without PINGs that are answered, which come at any time."""
         seen: list[str] = []
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 raw = await self.reader.readline()
                 assert raw, f"closed before {text!r}; seen {seen}"
                 line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
-                if line.startswith("PING ") and not self.mute:
+                asked = line.startswith("PING ") and not self.mute
+                if asked:
                     self.send("PONG " + line[5:])
-                seen.append(line)
+                if not asked or text in line:
+                    seen.append(line)
                 if text in line:
                     return seen
 
