@@ -35,7 +35,9 @@ WRITE_PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=FAST",
     "PRAGMA journal_size_limit=1048576",
-    "PRAGMA cache_size=-1024",  # KiB at most: many files are open at once
+    "PRAGMA cache_size=20",  # pages kept between transactions, enough to write a message: many files are open at once
+    "PRAGMA shrink_memory",  # those of the schema go, and with them what was set aside for more
+    "PRAGMA cache_spill=250",  # pages changed in a transaction before they go into the log; 256 would mean none, ever
     "PRAGMA temp_store=MEMORY",  # the journal of a statement for many rows, and the journal's table of such rows
 )
 READ_PRAGMAS = ("PRAGMA query_only=ON", "PRAGMA cache_size=-1024")
@@ -157,8 +159,7 @@ class Files:
         """
         connection = self._open(tenant, "rw")
         try:
-            for pragma in self._write_pragmas:
-                connection.execute(pragma)
+            connection.executescript(";".join(self._write_pragmas))  # it would remember statements given one by one
         except BaseException:
             connection.close()
             raise
@@ -168,8 +169,7 @@ class Files:
         """A connection that cannot write and leaves transactions to its user; raises as `open_writer` does."""
         connection = self._open(tenant, "ro")
         try:
-            for pragma in READ_PRAGMAS:
-                connection.execute(pragma)
+            connection.executescript(";".join(READ_PRAGMAS))
         except BaseException:
             connection.close()
             raise

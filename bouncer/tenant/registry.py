@@ -15,7 +15,7 @@ from bouncer import database, tasks
 from bouncer.errors import TenantBusyError, TenantDoesNotExistError
 from bouncer.tenant import exports, tools
 from bouncer.tenant.files import Files
-from bouncer.tenant.handles import Handle, Handles, Lease
+from bouncer.tenant.handles import MOST_LEASES, Handle, Handles, Lease
 from bouncer.tenant.heap import give_back_sync
 from bouncer.tenant.readers import Readers
 from bouncer.tenant.reopening import Reopening
@@ -32,7 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SESSION_WAIT_S = 10.0  # for the tenant's other sessions to end
-LOOK_S = 1.0  # between two looks for files that nobody uses any more
+LOOK_S, LOOKS = 0.25, 4  # between two looks for quiet files, and how many until the memory of the closed is given back
 READERS_KEEP = 16  # reading connections kept open, over all reading threads
 
 
@@ -47,7 +47,7 @@ class Counts(NamedTuple):
 class Tenants:
     """All tenants under `root` (one `<id>.sqlite3` each). `start` before use, `close` after it.
 
-    `max_open`: writing connections kept open (3 descriptors, about 100 kB each); `workers`, `readers`: threads;
+    `max_open`: writing connections kept open (3 descriptors, some 250 kB each); `workers`, `readers`: threads;
     `synchronous`: `full` waits with each commit until it would survive a power cut, `normal` does not.
     """
 
@@ -73,7 +73,7 @@ class Tenants:
         self._reopening = Reopening(self._let_go)
         self._switches = 0
         self._leases = [0] * workers
-        self._most_leases = max(1, max_open // workers)
+        self._most_leases = max(1, min(MOST_LEASES, max_open // workers))
         self._no_room: list[list[Callable[[], None]]] = [[] for _ in range(workers)]
 
     async def start(self) -> None:
@@ -325,13 +325,15 @@ class Tenants:
             yield
 
     async def _close_quiet(self) -> None:
-        """Close files that nobody uses any more, and give back their memory at the next look: then they are closed."""
-        closed = 0
+        """Close files that nobody uses any more, and give back their memory somewhat later: then they are closed."""
+        before = closed = 0
         while True:
-            await asyncio.sleep(LOOK_S)
-            if closed:
+            for _ in range(LOOKS):
+                await asyncio.sleep(LOOK_S)
+                closed += self._handles.close_quiet()
+            if before:
                 self._files_thread.post(give_back_sync)
-            closed = self._handles.close_quiet()
+            before, closed = closed, 0
 
     def _on_files(self, function: Callable[[], T]) -> asyncio.Future[T]:
         return self._files_thread.call(function)

@@ -145,6 +145,67 @@ async def test_many_are_closed_a_few_at_a_time_the_quietest_first(quiet: Tenants
     assert await descriptors(quiet) == set()
 
 
+async def test_the_more_are_open_the_sooner_a_quiet_one_is_closed(
+    quiet: Tenants, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handles, "KEPT", 2)
+    for user in range(1, 5):
+        await quiet.create(user)
+        await add(quiet, user)
+        clock.now_s += 1
+    clock.now_s += handles.IDLE_S / 2 - 4 - 1
+    assert quiet._handles.close_quiet() == 0
+    clock.now_s += 1
+    assert quiet._handles.close_quiet() == 1, "with three left they may stay for two thirds of the time"
+    clock.now_s += handles.IDLE_S / 6 + 1
+    assert quiet._handles.close_quiet() == 1
+    clock.now_s += handles.IDLE_S / 3
+    assert quiet._handles.close_quiet() == 0, "two may stay for all of it"
+    clock.now_s += 1
+    assert quiet._handles.close_quiet() == 1
+    assert quiet.open_files == 1
+
+
+async def test_one_trip_has_few_files_however_many_may_be_open(
+    storage: Path, secrets: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del secrets
+    monkeypatch.setattr("bouncer.tenant.registry.MOST_LEASES", 2)
+    registry = Tenants(storage / "tenants", max_open=64, workers=1)
+    await registry.start()
+    leases = [registry.try_lease(str(user)) for user in range(1, 4)]
+    assert [lease is not None for lease in leases] == [True, True, False]
+    for lease in leases[:2]:
+        assert lease is not None
+        lease.release()
+    last = registry.try_lease("3")
+    assert last is not None
+    last.release()
+    await registry.close()
+
+
+async def test_an_open_file_keeps_no_more_pages_than_a_write_needs(quiet: Tenants) -> None:
+    await quiet.create(1)
+    lease = quiet.try_lease("1")
+    assert lease is not None
+
+    def pragmas() -> list[object]:
+        names = (
+            "cache_size",
+            "cache_spill",
+            "foreign_keys",
+            "journal_mode",
+            "secure_delete",
+            "synchronous",
+            "temp_store",
+        )
+        return [lease.connection_sync().execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    found = await quiet.call(quiet.worker_index("1"), pragmas)
+    lease.release()
+    assert found == [20, 250, 1, "wal", 2, 1, 2]
+
+
 @pytest.fixture
 async def hurried(
     storage: Path, secrets: Vault, clock: Clock, monkeypatch: pytest.MonkeyPatch
@@ -203,7 +264,8 @@ async def test_the_memory_of_what_was_closed_is_given_back(hurried: Tenants, clo
 
 
 def test_half_of_the_descriptors_are_left_to_clients_and_networks() -> None:
-    assert handles.most_open(65_536) == handles.MOST_OPEN
+    assert handles.most_open(65_536) == handles.MOST_OPEN == 4_096
+    assert handles.most_open(20_000) == 2_500
     assert handles.most_open(600) == 75
     assert handles.most_open(3) == 1
 
