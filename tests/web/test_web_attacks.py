@@ -83,6 +83,12 @@ async def test_a_path_is_what_it_says_or_nothing(installation: Installation, pat
     assert b"Location" not in answer
 
 
+@pytest.mark.parametrize("number", ["9" * 18, "9" * 19, "9" * 200])
+async def test_an_id_that_no_row_can_have_is_not_there(alice: Browser, number: str) -> None:
+    for path in ("/servers/{}", "/channels/{}", "/channels/{}/messages", "/conversations/{}/messages"):
+        assert (await alice.get(path.format(number))).status == 404, path
+
+
 @pytest.mark.parametrize("time", ["9" * 17, "9" * 19, "-1", "1e3", "\u0663"])
 async def test_a_moment_beyond_all_time_marks_nothing_as_read(
     installation: Installation, alice: Browser, time: str
