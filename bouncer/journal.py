@@ -15,6 +15,7 @@ from bouncer import tasks
 from bouncer.clock import now_ms
 from bouncer.errors import TenantError
 from bouncer.events import Trouble
+from bouncer.journal_log import Logs
 from bouncer.journal_queue import RETRY_MIN_S, Queue
 from bouncer.journal_sql import Known, write
 from bouncer.journal_stats import Stats, Waiting
@@ -111,6 +112,7 @@ class Journal:
         self._dirty: list[dict[str, Queue]] = [{} for _ in range(tenants.workers)]
         self._wake = [asyncio.Event() for _ in range(tenants.workers)]
         self._known: dict[str, Known] = {}
+        self._logs = Logs(tenants)
         self._turns = Turns()
         self._group = tasks.Group()
         self._watch: asyncio.TimerHandle | None = None
@@ -119,6 +121,7 @@ class Journal:
 
     def start(self) -> None:
         """Start one writer per worker thread; call inside the loop."""
+        self._logs.start()
         for worker in range(self._tenants.workers):
             self._group.spawn(self._run(worker), name=f"journal-{worker}")
 
@@ -130,6 +133,7 @@ class Journal:
         except TimeoutError:
             log.error("%d rows could not be written before the stop", sum(q.rows for q in self._queues.values()))
         await self._group.cancel()
+        await self._logs.close()
         for queue in self._queues.values():
             if queue.retry is not None:
                 queue.retry.cancel()
@@ -155,6 +159,7 @@ class Journal:
     def forget(self, tenant: str) -> None:
         """Drop all that waits for a tenant: its file is removed for good."""
         self._known.pop(tenant, None)
+        self._logs.forget(tenant)
         queue = self._queues.get(tenant)
         if queue is not None and queue.writing:
             queue.forgotten = True
@@ -282,7 +287,9 @@ class Journal:
                 self._failed(queue, result)
             else:
                 self.stats.commits += 1
-                self.stats.commit_rows.observe(sum(len(batch.rows) for batch in batches))
+                rows = sum(len(batch.rows) for batch in batches)
+                self.stats.commit_rows.observe(rows)
+                self._logs.wrote(queue.tenant, rows, sum(batch.statements for batch in batches))
                 self._turns.add(functools.partial(self._written, queue, deque(batches), result))
         self._turns.go()
 

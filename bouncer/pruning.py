@@ -21,7 +21,7 @@ AUTOMERGE = 4
 """The index merges by itself from so many segments of a level on: FTS5's default."""
 FREE_PAGES = 100
 """Given back to the file system in one go."""
-LOG_PAGES, USUAL_LOG_PAGES = 16_000, 1_000
+LOG_PAGES, USUAL_LOG_PAGES = 16_000, 4_000
 """Of the write-ahead log, after which the writing connection writes them back itself; see `write_back`."""
 LATE_DAYS = 7
 """Reactions said so long after what they are about go with it."""

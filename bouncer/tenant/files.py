@@ -35,6 +35,7 @@ WRITE_PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=FAST",
     "PRAGMA journal_size_limit=1048576",
+    "PRAGMA wal_autocheckpoint=4000",  # pages; the journal has the log written back long before
     "PRAGMA cache_size=20",  # pages kept between transactions, enough to write a message: many files are open at once
     "PRAGMA shrink_memory",  # those of the schema go, and with them what was set aside for more
     "PRAGMA cache_spill=250",  # pages changed in a transaction before they go into the log; 256 would mean none, ever

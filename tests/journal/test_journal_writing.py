@@ -12,9 +12,10 @@ import pytest
 from bouncer import history
 from bouncer import journal_sql as sql
 from bouncer.journal import ENOUGH_ROWS, Batch, Change, ignore_release
+from bouncer.journal_log import LOG_PAGES
 from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
 from bouncer.network import known
-from bouncer.tenant import read, switch
+from bouncer.tenant import path, read, switch, write
 from tests.support.journalkit import Kit, add_server
 
 if TYPE_CHECKING:
@@ -275,3 +276,23 @@ async def test_buffers_are_looked_for_anew_in_a_file_that_was_put_in_the_place_o
     await kit.store(kit.row("new"))
     sql = "SELECT name, content FROM messages JOIN channels ON channels.id = channel_id ORDER BY messages.id"
     assert await rows(kit.tenant, sql) == [("#other", "elsewhere"), ("#room", "here"), ("#room", "new")]
+
+
+async def test_the_log_is_written_back_beside_the_commits(kit: Kit) -> None:
+    async with switch(kit.tenant):
+        before = await write(lambda base: base.execute("PRAGMA wal_autocheckpoint").fetchone())
+        await write(lambda base: base.execute("PRAGMA wal_autocheckpoint=0").fetchone())
+    assert before[0] > 2 * LOG_PAGES, "SQLite would do it first, in the commit that fills it"
+    count, kept = 0, 0
+
+    def in_file() -> int:
+        with contextlib.closing(sqlite3.connect(f"{path(kit.tenant).as_uri()}?immutable=1", uri=True)) as base:
+            return int(base.execute("SELECT count(*) FROM messages").fetchone()[0])
+
+    async with asyncio.timeout(20):
+        while not kept:
+            count += 1
+            await kit.store(kit.row(f"m{count}"))
+            kept = await asyncio.to_thread(in_file)
+    assert count >= LOG_PAGES // 12, "not with each of them"
+    assert await rows(kit.tenant, "SELECT count(*) FROM messages") == [(count,)]
