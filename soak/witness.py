@@ -65,10 +65,8 @@ class Ledger:
             self.before_stored.add(said.text)
         self.seen.setdefault(client, set()).add(said.msgid)
 
-    def marked(self, client: str, target: str, until: str) -> None:
+    def marked(self, target: str, until: str) -> None:
         """A client was told how far has been read."""
-        if until < self.markers.get(target, ""):
-            self.faults.append(f"{client} was told that {target} is read to {until}, after {self.markers[target]}")
         self.markers[target] = max(until, self.markers.get(target, ""))
 
 
@@ -91,6 +89,8 @@ class Witness:
         self._reader, self._writer = reader, writer
         self._failing = False
         self._asking = ""
+        # Others may read later what they were told earlier: each is held to itself, and to what all knew as it came.
+        self._markers = dict(ledger.markers)
         self._msgids: set[str] = set()
         self._times: list[float] = []
 
@@ -157,10 +157,17 @@ class Witness:
         elif found := SAID.match(line):
             self._said(Said(tags["msgid"], tags["time"], found["sender"], found["text"]))
         elif found := MARKED.search(line):
-            self.ledger.marked(self.name, found["target"], found["time"])
+            self._marked(found["target"], found["time"])
         elif " NOTICE " in line or line.startswith("ERROR "):
             self.notices.append(line)
             self._failing = FAILING in line or (self._failing and "Storage works again" not in line)
+
+    def _marked(self, target: str, until: str) -> None:
+        if until < self._markers.get(target, ""):
+            what = f"{self.name} was told that {target} is read to {until}, after {self._markers[target]}"
+            self.ledger.faults.append(what)
+        self._markers[target] = until
+        self.ledger.marked(target, until)
 
     def _said(self, said: Said) -> None:
         if said.msgid in self._msgids:

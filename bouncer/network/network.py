@@ -426,6 +426,5 @@ class Network(Traffic):
         self._moved.forget(client)
 
     def _submit(self, batch: Batch) -> None:
-        if batch.rows:
-            self._moved.join(batch)
+        self._moved.join(batch)
         super()._submit(batch)

@@ -71,7 +71,7 @@ def test_what_went_wrong_with_a_file_is_found(file: sqlite3.Connection, harm: st
     for word in ("one", "two"):
         ledger.shown("desk", Said(f"id-{word}", "1970-01-01T00:00:00.005Z", "bob", word), stored=True)
     ledger.settled["desk"] = "id-two"
-    ledger.marked("desk", "#den", "1970-01-01T00:00:00.005Z")
+    ledger.marked("#den", "1970-01-01T00:00:00.005Z")
     file.execute(harm)
     kill.hold_against(file, ledger, [], tally)
     told = f"{tally.lost} lost, {tally.doubled} doubled, {tally.faults}"
