@@ -20,8 +20,10 @@ ROWS: tuple[frozenset[str], ...] = tuple(
         "models",
         "database",
         "tenant",
-        "journal_sql journal_log journal_queue journal_stats journal_turns journal history replay browse reactions counts "
-        "pruning",
+        (
+            "journal_sql journal_log journal_queue journal_stats journal_turns journal "
+            "history replay browse reactions counts pruning"
+        ),
         "transport listeners upstream downstream looplag",
         "network commands service control",
         "live_user entrance health",
