@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -54,7 +53,7 @@ class Network(Traffic):
         self._connected_at = 0.0
         self._next_attempt: float | None = None
         self._identified = ""
-        self._lags: deque[tuple[int, int]] = deque(maxlen=LAGS)
+        self._lags: list[tuple[int, int]] = []
         self._moved = MovedReceipts(self.server_id, super()._submit)
         self._loaded = False
         self._attempted = False
@@ -255,6 +254,7 @@ class Network(Traffic):
 
     def _lag(self, lag_ms: int) -> None:
         self._lags.append((now_ms(), lag_ms))
+        del self._lags[:-LAGS]
         self._changed()
 
     def _changed(self) -> None:
@@ -426,5 +426,11 @@ class Network(Traffic):
         self._moved.forget(client)
 
     def _submit(self, batch: Batch) -> None:
-        self._moved.join(batch)
+        if batch.rows or batch.changes:  # what waits for no commit goes on doing so
+            self._moved.join(batch)
         super()._submit(batch)
+
+    def ping(self, attachment: Attachment, token: str, label: str) -> None:
+        """As before, and what the client has acknowledged is kept before it is answered."""
+        self._moved.save()
+        super().ping(attachment, token, label)

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WAIT_S = 0.25
-"""How long one may wait for the next line, to be written with it: a commit of its own costs as much as a message.
-
-What a client is shown after it has acknowledged something is behind that in the journal: a PONG tells that it is kept.
-"""
+"""How long one may wait for the next commit, to be written with it: one of its own costs as much as a message."""
 
 
 class MovedReceipts:
