@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class Barriers:
 
     def __init__(self, ping: Callable[[str], None]) -> None:
         self._ping = ping
-        self._waiting: deque[tuple[int, Callable[[Turn], None]]] = deque()
+        self._waiting: list[tuple[int, Callable[[Turn], None]]] = []
         self._last = 0
         self._sent = 0
 
@@ -41,7 +40,7 @@ class Barriers:
         done = self._sent
         self._sent = 0
         while self._waiting and self._waiting[0][0] <= done:
-            self._waiting.popleft()[1](turn)
+            self._waiting.pop(0)[1](turn)
         if self._waiting and not self._sent:
             self._send()
 

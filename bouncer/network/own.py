@@ -6,7 +6,6 @@ before its PONG has been said (irc.md, "Sending").
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class OwnMessages:
     """Messages that were sent and not yet confirmed, oldest first."""
 
     def __init__(self) -> None:
-        self._pending: deque[Said] = deque()
+        self._pending: list[Said] = []
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -46,7 +45,7 @@ class OwnMessages:
         """A message has left."""
         self._pending.append(said)
         if len(self._pending) > MAX_PENDING:
-            self._pending.popleft()
+            del self._pending[0]
 
     def echoed(self, command: str, folded: str, text: str) -> Said | None:
         """The network sent back a message: whose it was."""
@@ -60,18 +59,18 @@ class OwnMessages:
         """The network refused this line for one of these names, or as a whole: it has not been said there."""
         names = set(folded_params)
         whole = number in _WHOLE_LINE
-        kept = [said for said in self._pending if said.question is not question or not (whole or said.folded in names)]
-        self._pending = deque(kept)
+        self._pending = [
+            said for said in self._pending if said.question is not question or not (whole or said.folded in names)
+        ]
 
     def taken(self, question: Question) -> list[Said]:
         """The network has dealt with this line: what of it was not refused has been said. Call in the order sent."""
         taken: list[Said] = []
         while self._pending and self._pending[0].question is question:
-            taken.append(self._pending.popleft())
+            taken.append(self._pending.pop(0))
         return taken
 
     def reset(self) -> list[Said]:
         """The connection ended: what had been sent and never confirmed."""
-        pending = list(self._pending)
-        self._pending.clear()
+        pending, self._pending = self._pending, []
         return pending

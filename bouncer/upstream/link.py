@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING
 
 from bouncer.errors import ConnectError, UnsafeLineError
@@ -77,7 +76,7 @@ class Upstream:
         self._ping_number = 0
         self._odd_lines = 0
         self._announced = False
-        self._concealed: deque[tuple[str, str]] = deque(maxlen=_MAX_CONCEALED)
+        self._concealed: list[tuple[str, str]] = []
 
     # -- what it is like now
 
@@ -160,6 +159,7 @@ class Upstream:
         """What is said to somebody next holds a secret: a network that sends our words back shows it to nobody."""
         if "echo-message" in self.caps:
             self._concealed.append((target.lower(), text))
+            del self._concealed[:-_MAX_CONCEALED]
 
     async def quit(self, reason: str, timeout_s: float) -> None:
         """Say QUIT, let the server close, and break it off after `timeout_s`; back when `run` has ended."""
