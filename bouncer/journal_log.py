@@ -1,18 +1,17 @@
-"""Owns when the write-ahead logs that the journal fills are written back: between commits, on a thread of their own."""
+"""Owns when the write-ahead logs that the journal fills are written back: beside the commits, on another connection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import sqlite3
 from typing import TYPE_CHECKING
 
+from bouncer import tasks
 from bouncer.errors import TenantError
-from bouncer.tenant.threads import Worker
 
 if TYPE_CHECKING:
-    from bouncer.tenant import Lease, Tenants
+    from bouncer.tenant import Tenants
 
 LOG_PAGES = 1_000
 """After about so many pages a log is written back, as SQLite itself would do it: in the commit that fills it, with two
@@ -24,28 +23,22 @@ SOON_S = 0.05
 
 
 class Logs:
-    """`wrote` after each commit; one file is looked after at a time, while nobody else has its connection."""
+    """`wrote` after each commit; one file is looked after at a time, and may be written to meanwhile."""
 
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants
         self._pages: dict[str, int] = {}
         self._due: dict[str, None] = {}
-        self._worker: Worker | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._busy = False
+        self._some = asyncio.Event()
+        self._group = tasks.Group()
 
     def start(self) -> None:
-        """Start the thread; call inside the loop."""
-        self._worker = Worker("journal-log")
+        """Begin; call inside the loop."""
+        self._group.spawn(self._run(), name="journal-log")
 
     async def close(self) -> None:
-        """End the thread after what it is doing; what is left is written back as each file is closed."""
-        self._due.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            await worker.stop()
+        """No more; what is left is written back as each file is closed."""
+        await self._group.cancel()
 
     def forget(self, tenant: str) -> None:
         """The file is removed."""
@@ -55,46 +48,23 @@ class Logs:
     def wrote(self, tenant: str, rows: int, statements: int) -> None:
         """A commit of the tenant has added so much to its log."""
         pages = self._pages.get(tenant, 0) + PAGES_OF_COMMIT + rows // ROWS_OF_PAGE + statements
-        self._pages[tenant] = pages
-        if pages >= LOG_PAGES and tenant not in self._due:
+        if pages >= LOG_PAGES:
+            pages = 0
             self._due[tenant] = None
-            self._later()
+            self._some.set()
+        self._pages[tenant] = pages
 
-    def _later(self) -> None:
-        if self._timer is None and not self._busy and self._worker is not None:
-            self._timer = asyncio.get_running_loop().call_later(SOON_S, self._next)
-
-    def _next(self) -> None:
-        self._timer = None
-        if not self._due or self._worker is None:
-            return
-        tenant = next(iter(self._due))
-        del self._due[tenant]
-        try:
-            lease = self._tenants.try_lease(tenant)
-        except TenantError:
-            self.forget(tenant)
-            lease = None
-        else:
-            if lease is None:  # somebody writes just now: after the others
-                self._due[tenant] = None
-        if lease is not None:
-            self._busy = True
-            self._pages.pop(tenant, None)
-            self._worker.call(lambda: _write_back(lease)).add_done_callback(functools.partial(self._done, lease))
-        elif self._due:
-            self._later()
-
-    def _done(self, lease: Lease, _job: asyncio.Future[None]) -> None:
-        lease.release()
-        self._busy = False
-        if self._due:
-            self._later()
+    async def _run(self) -> None:
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(SOON_S)
+            while self._due:
+                tenant = next(iter(self._due))
+                del self._due[tenant]
+                with contextlib.suppress(TenantError, sqlite3.Error, OSError):  # the commits will tell
+                    await self._tenants.rebuild(tenant, _write_back)
+            self._some.clear()
 
 
-def _write_back(lease: Lease) -> None:
-    """Where the file has been closed meanwhile, that has written it back."""
-    connection = lease.opened()
-    if connection is not None and not connection.in_transaction:
-        with contextlib.suppress(sqlite3.Error):  # the commits will tell; the log stays until the next time
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+def _write_back(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

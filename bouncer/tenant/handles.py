@@ -302,10 +302,6 @@ class Lease:
             connection.rollback()
         return connection
 
-    def opened(self) -> sqlite3.Connection | None:
-        """The bare connection if the file is open: any thread may use it, as nobody else does during the lease."""
-        return self._handle.connection.opened
-
     def discard_sync(self) -> None:
         """Close the connection, so that the next use opens the file anew; on the worker thread only."""
         self._handle.connection.close_sync()

@@ -124,11 +124,6 @@ class SharedConnection(aiosqlite.Connection):
             self._connection = self._connector()
         return self._connection
 
-    @property
-    def opened(self) -> sqlite3.Connection | None:
-        """The bare connection, if there is one."""
-        return self._connection
-
     def close_sync(self) -> None:
         """Close it; on the worker thread only."""
         connection, self._connection = self._connection, None
