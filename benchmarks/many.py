@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 CHANNELS = [f"#c{number}" for number in range(5)]
 PEOPLE = 50
 USERS, STARTED, ZNC_USERS = 1_000, 500, 100
+REST_S, QUIET_S, FEW = 180.0, 5.0, 120
+"""A file that nobody uses is closed within a minute or two, and its memory given back some seconds later; besides the
+networks' connections so many descriptors are left: readers, listeners, the main database."""
 
 
 @contextlib.contextmanager
@@ -51,23 +54,25 @@ def memory(runs: int) -> list[Figure]:
     """MiB and threads of the bouncer with 1,000 users, and kB for each one from the 501st on; runs are starts."""
     figures = []
     for tls in (False, True):
-        whole, threads, each = [], [], []
+        busy, whole, threads, each = [], [], [], []
         for _ in range(max(1, runs // 2)):
-            mib, count = _resident(USERS, tls=tls)
-            half, _ = _resident(USERS // 2, tls=tls)
+            at_once, mib, count = _resident(USERS, tls=tls)
+            _, half, _ = _resident(USERS // 2, tls=tls)
+            busy.append(at_once)
             whole.append(mib)
             threads.append(float(count))
             each.append((mib - half) * 1024 * 1.024 / (USERS // 2))
         how = "TLS" if tls else "plain"
         what = f"{USERS:,} users, {len(CHANNELS)} channels of {PEOPLE}, {how}"
-        figures.append(Figure(f"{what}: MiB", "" if tls else "<= 200", whole))
+        figures.append(Figure(f"{what}, at rest: MiB", "" if tls else "<= 200", whole))
+        figures.append(Figure("  right after each of them was told something: MiB", "", busy))
         figures.append(Figure(f"{what}: threads", "<= 16", threads, ",.0f"))
         figures.append(Figure(f"  each further user, {how}: kB", "<= 200" if tls else "<= 130", each))
     return figures
 
 
-def _resident(count: int, *, tls: bool) -> tuple[float, int]:
-    """MiB and threads when so many users are on all their channels, and each has been told something."""
+def _resident(count: int, *, tls: bool) -> tuple[float, float, int]:
+    """With so many users on all their channels: MiB as each has been told something, MiB and threads at rest."""
     with folder() as place, full_house(place, count, tls=tls) as (network, users), opened(place) as house:
         network.joined(count, len(CHANNELS))
         house.quiet_cpu_s()
@@ -76,7 +81,11 @@ def _resident(count: int, *, tls: bool) -> tuple[float, int]:
             network.say(text)
         check_apart(house, users, said)
         house.quiet_cpu_s()
-        return house.resident_mib(), house.threads()
+        at_once, until = house.resident_mib(), time.monotonic() + REST_S
+        while house.descriptors() > count + FEW and time.monotonic() < until:
+            time.sleep(1)
+        time.sleep(QUIET_S)
+        return at_once, house.resident_mib(), house.threads()
 
 
 def start(runs: int) -> list[Figure]:

@@ -50,6 +50,10 @@ class Process:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
+    def descriptors(self) -> int:
+        """How many files and sockets it has open now."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def threads(self) -> int:
         """How many it has now."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))

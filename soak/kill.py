@@ -178,16 +178,17 @@ async def _when_migrating(world: World, process: subprocess.Popen[str]) -> None:
     """As a file of an older schema is written to, which was there before the start."""
     del process
     world.talking()
-    path = world.path(world.dice.choice(USERS))
-    await asyncio.to_thread(until_written, path.with_name(f"{path.name}-wal"))
+    await asyncio.to_thread(until_written, world.path(world.dice.choice(USERS)))
     await asyncio.sleep(world.dice.choice((0.0, world.dice.uniform(0.0, 0.05))))
 
 
-def until_written(log: Path) -> None:
-    """Wait, in a thread, until somebody has written to that file."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (_size(log)):
-        assert time.monotonic() < deadline, f"nobody wrote to {log}"
+def until_written(database: Path) -> None:
+    """Wait, in a thread, until somebody has written to the log of that database."""
+    log, deadline = database.with_name(f"{database.name}-wal"), time.monotonic() + DEADLINE_S
+    with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as watching:
+        watching.execute("SELECT count(*) FROM sqlite_master").fetchone()  # while we read, nobody takes the log away
+        while not _size(log):
+            assert time.monotonic() < deadline, f"nobody wrote to {log}"
 
 
 def _size(path: Path) -> int:

@@ -136,9 +136,9 @@ async def test_killed_in_each_migration_and_started_again_all_is_there_and_broke
 ) -> None:
     async with World.made(tmp_path, EVERYBODY, prepare=lay_out) as world:
         world.talking(*OLD)
-        for log in (world.cli.storage / "main.sqlite3-wal", world.path(USERS[0]).with_name("1.sqlite3-wal")):
+        for database in (world.cli.storage / "main.sqlite3", world.path(USERS[0])):
             with world.process() as process:
-                await asyncio.to_thread(until_written, log)
+                await asyncio.to_thread(until_written, database)
                 process.kill()
         with world.process(*without_privileges()) as process:
             await world.listening(process)
