@@ -431,6 +431,6 @@ class Network(Traffic):
         super()._submit(batch)
 
     def ping(self, attachment: Attachment, token: str, label: str) -> None:
-        """As before, and what the client has acknowledged is kept before it is answered."""
+        """Answer a client's PING as `Outgoing` does, behind the receipts: a PONG tells that they are kept."""
         self._moved.save()
         super().ping(attachment, token, label)

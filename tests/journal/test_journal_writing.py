@@ -8,6 +8,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from bouncer import history
 from bouncer import journal_sql as sql
@@ -15,7 +16,7 @@ from bouncer.journal import ENOUGH_ROWS, Batch, Change, ignore_release
 from bouncer.journal_log import LOG_PAGES
 from bouncer.journal_sql import CHANNEL_JOINED, ROSTER_PUT
 from bouncer.network import known
-from bouncer.tenant import path, read, switch, write
+from bouncer.tenant import path, read, session, switch, write
 from tests.support.journalkit import Kit, add_server
 
 if TYPE_CHECKING:
@@ -130,6 +131,10 @@ async def test_a_message_alone_is_stored_like_others(kit: Kit) -> None:
     found = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH 'second OR third OR fourth' ORDER BY rowid"
     assert await rows(kit.tenant, found) == [(2,), (3,), (4,)]
     assert await rows(kit.tenant, "SELECT message_id FROM notifications") == [(4,)]
+    async with switch(kit.tenant), session() as database:
+        await database.execute(text("DELETE FROM messages"))
+        await database.rollback()
+    assert await rows(kit.tenant, "SELECT count(*) FROM messages") == [(4,)], "a session began no transaction"
 
 
 async def test_a_row_for_a_server_that_is_gone_costs_itself_only(kit: Kit) -> None:
